@@ -1,0 +1,32 @@
+"""fastmd: Behler-Parrinello neural-network potentials, from reference data to molecular dynamics.
+
+Units everywhere: eV, angstrom, fs, amu, kelvin; stress in eV/angstrom^3 with ASE's sign (tension is positive).
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+# Imported when first asked for, so that `import fastmd` stays light.
+_HOME = {
+    "Calculator": "calculator",
+    "G1": "symmetry", "G2": "symmetry", "G3": "symmetry", "G4": "symmetry", "G5": "symmetry",
+    "Descriptor": "symmetry", "SymmetryFunction": "symmetry", "make_set": "symmetry",
+    "Network": "network",
+    "NNPotential": "potential", "Potential": "potential", "Result": "potential",
+    "LennardJones": "classical", "PairPotential": "classical", "StillingerWeber": "classical",
+    "MD": "md", "maxwell_boltzmann": "md",
+    "Pairs": "pairs", "Verlet": "pairs", "find_pairs": "pairs",
+    "energy_drift": "observe", "rdf": "observe",
+}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name):
+    if name not in _HOME:
+        raise AttributeError(f"module 'fastmd' has no attribute {name!r}")
+    return getattr(importlib.import_module("." + _HOME[name], __name__), name)
+
+
+def __dir__():
+    return __all__ + ["__version__"]

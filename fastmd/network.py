@@ -1,0 +1,55 @@
+"""Per-element multilayer perceptrons: the parameters as plain arrays. They are run by the compiled core and, while training, by torch."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+ACTIVATIONS = ("identity", "tanh", "sigmoid", "relu", "softplus")
+
+
+@dataclass(frozen=True)
+class Network:
+    """h_l = f_l(W_l h_(l-1) + b_l)
+
+    layers : [(weights (n_l, n_(l-1)), bias (n_l,), activation), ...]; activation is one of identity, tanh, sigmoid, relu, softplus.
+    The last layer has one output.
+    Raises ValueError for shapes that do not fit, numbers that are not finite, an unknown activation.
+    """
+
+    layers: tuple
+
+    def __post_init__(self):
+        checked = []
+        for k, (w, b, activation) in enumerate(self.layers):
+            w, b = np.array(w, float), np.array(b, float)
+            if w.ndim != 2 or b.shape != w.shape[:1] or 0 in w.shape:
+                raise ValueError(f"layer {k}: expected weights (n_out, n_in) and bias (n_out,), got {w.shape} and {b.shape}")
+            if checked and w.shape[1] != checked[-1][0].shape[0]:
+                raise ValueError(f"layer {k}: takes {w.shape[1]} inputs, the layer before gives {checked[-1][0].shape[0]}")
+            if activation not in ACTIVATIONS:
+                raise ValueError(f"layer {k}: activation must be one of {', '.join(ACTIVATIONS)}, got {activation!r}")
+            if not (np.isfinite(w).all() and np.isfinite(b).all()):
+                raise ValueError(f"layer {k}: weights and bias must be finite")
+            checked.append((w, b, activation))
+        if not checked or checked[-1][0].shape[0] != 1:
+            raise ValueError("a network needs at least one layer, and its last layer one output")
+        object.__setattr__(self, "layers", tuple(checked))
+
+    @classmethod
+    def random(cls, n_inputs, hidden=(20, 20), activation="tanh", rng=None):
+        """Weights from a normal distribution of variance 1 / n_in (so that activations keep their size), biases zero.
+
+        Source: Y. LeCun et al., Efficient BackProp, in Neural Networks: Tricks of the Trade (1998), section 4.6.
+        """
+        rng = np.random.default_rng(rng)
+        sizes = [n_inputs, *hidden, 1]
+        kinds = [activation] * len(hidden) + ["identity"]
+        return cls(tuple((rng.normal(0, n_in**-0.5, (n_out, n_in)), np.zeros(n_out), a) for n_in, n_out, a in zip(sizes, sizes[1:], kinds)))
+
+    @property
+    def n_inputs(self):
+        return self.layers[0][0].shape[1]
+
+    @property
+    def n_parameters(self):
+        return sum(w.size + b.size for w, b, _ in self.layers)

@@ -1,0 +1,95 @@
+"""Neighbours: a full list in compressed rows, and a Verlet list that is rebuilt only when an atom has moved far enough."""
+
+import numpy as np
+
+from . import _check, _core
+
+
+class Pairs:
+    """Full neighbour list in compressed rows: the neighbours of atom i are entries first[i]:first[i+1].
+
+        d = positions[j] - positions[i] + shift @ cell,    r = |d| < cutoff
+
+    first : (n+1,) int64;  j : (m,) int32;  shift : (m, 3) int32, in lattice vectors
+    d : (m, 3) and r : (m,) in angstrom, of the positions the list was made for
+    Each periodic image within reach is a pair of its own; both (i, j) and (j, i) are there. The topology is never changed.
+    """
+
+    def __init__(self, first, j, shift, cutoff, positions, cell):
+        self.first, self.j, self.shift, self.cutoff = first, j, shift, cutoff
+        self._positions, self._cell = positions, cell
+        self._d = self._r = None
+
+    def __len__(self):
+        return len(self.j)
+
+    def __repr__(self):
+        return f"<Pairs: {len(self.first) - 1} atoms, {len(self.j)} pairs within {self.cutoff:g} angstrom>"
+
+    @property
+    def i(self):
+        """(m,) int32: the atom each pair belongs to"""
+        return np.repeat(np.arange(len(self.first) - 1, dtype=np.int32), np.diff(self.first))
+
+    @property
+    def d(self):
+        if self._d is None:
+            x = self._positions
+            self._d = x[self.j] - x[self.i] + self.shift @ self._cell
+        return self._d
+
+    @property
+    def r(self):
+        if self._r is None:
+            self._r = np.sqrt(np.einsum("ma,ma->m", self.d, self.d))
+        return self._r
+
+
+def find_pairs(atoms, cutoff=6.0):
+    """All pairs of atoms within a cutoff, by cell list, in time proportional to the number of atoms.
+
+    atoms  : ase.Atoms; any cell (skewed, smaller than the cutoff), periodic in any directions, atoms anywhere
+    cutoff : angstrom
+    Returns Pairs. Raises ValueError for a cutoff <= 0, positions that are not finite, a singular cell.
+    Source: D. Frenkel, B. Smit, Understanding Molecular Simulation, appendix F.
+    """
+    _, x, cell, pbc = _check.atoms(atoms)
+    return _pairs(x, cell, pbc, _check.number("cutoff", cutoff, "angstrom", above=0))
+
+
+def _pairs(x, cell, pbc, cutoff):
+    cell = np.where(np.asarray(pbc, bool)[:, None], cell, 0.0)  # open directions have no lattice vector, whatever was given
+    return Pairs(*_core.find_pairs(x, cell, np.ascontiguousarray(pbc, np.int32), cutoff), cutoff, x, cell)
+
+
+class Verlet:
+    """A neighbour list with a skin, for many steps.
+
+    The list holds all pairs within cutoff + skin. As long as no atom has moved by more than skin / 2 since it was made, every pair within
+    the cutoff is in it; then it is made anew. Positions must be continuous (not wrapped back into the cell) or it is made more often.
+    cutoff, skin : angstrom
+    Source: L. Verlet, Phys. Rev. 159, 98 (1967).
+    """
+
+    def __init__(self, cutoff, skin=0.5):
+        self.cutoff = _check.number("cutoff", cutoff, "angstrom", above=0)
+        self.skin = _check.number("skin", skin, "angstrom", at_least=0)
+        self.rebuilds = 0
+        self._list = None
+
+    def pairs(self, positions, cell, pbc):
+        """Pairs that hold every pair with r < cutoff of these positions, and some beyond; d and r are those of the last rebuild."""
+        cell, pbc = np.asarray(cell, float), np.asarray(pbc, bool)
+        if self._list is None or self._moved(positions) or not (np.array_equal(cell, self._cell) and np.array_equal(pbc, self._pbc)):
+            x = np.array(positions, float)
+            self._list = _pairs(x, cell, pbc, self.cutoff + self.skin)
+            self._positions, self._cell, self._pbc = x, cell.copy(), pbc.copy()
+            self.rebuilds += 1
+        return self._list
+
+    def _moved(self, positions):
+        if len(positions) != len(self._positions):
+            return True
+        d = positions - self._positions
+        # NaN compares false on every side: `not <=` takes it for moved, and the search then says what is wrong.
+        return len(d) > 0 and not np.einsum("ia,ia->i", d, d).max() <= (self.skin / 2) ** 2

@@ -1,0 +1,185 @@
+"""What users hold: a potential that computes energy, forces and stress of a structure, and the neural-network one with its file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from . import _check, _core
+from .network import Network
+from .pairs import find_pairs
+from .symmetry import SymmetryFunction, _exact, file_lines, species
+
+
+@dataclass(frozen=True)
+class Result:
+    """energy : eV;  energies : (n,) eV;  forces : (n, 3) eV/angstrom
+    virial : (3, 3) eV, minus the derivative of the energy with respect to strain
+    stress : (6,) eV/angstrom^3, xx yy zz yz xz xy, tension positive, -virial / volume; None unless periodic in three directions
+    """
+
+    energy: float
+    energies: np.ndarray
+    forces: np.ndarray
+    virial: np.ndarray
+    stress: np.ndarray | None
+
+
+class Potential:
+    """The base of every potential. A subclass has `cutoff` (angstrom) and implements `species` and `evaluate`."""
+
+    cutoff: float
+
+    def species(self, symbols):
+        """(n,) int32 that stand for the symbols in `evaluate`. Raises ValueError for an element the potential does not know."""
+        raise NotImplementedError
+
+    def evaluate(self, species, positions, cell, pairs):
+        """(energy, energies, forces, virial) from plain arrays; pairs may hold some beyond the cutoff."""
+        raise NotImplementedError
+
+    def compute(self, atoms, pairs=None):
+        """Energy, per-atom energies, forces, virial and stress of a structure.
+
+        atoms : ase.Atoms;  pairs : from find_pairs with at least this potential's cutoff, made here if not given
+        Raises ValueError for unknown elements, bad positions or cells, pairs of too short a cutoff or of other atoms, atoms on top of each other.
+        """
+        symbols, x, cell, pbc = _check.atoms(atoms)
+        kinds = self.species(symbols)
+        if pairs is None:
+            pairs = find_pairs(atoms, self.cutoff)
+        elif len(pairs.first) != len(x) + 1:
+            raise ValueError(f"pairs: made for {len(pairs.first) - 1} atoms, the structure has {len(x)}")
+        elif pairs.cutoff < self.cutoff:
+            raise ValueError(f"pairs: their cutoff of {pairs.cutoff:g} angstrom is below the potential's {self.cutoff:g}")
+        energy, energies, forces, virial = self.evaluate(kinds, x, cell, pairs)
+        return Result(energy, energies, forces, virial, stress(virial, cell, pbc))
+
+
+def stress(virial, cell, pbc):
+    """-virial / volume in ASE's Voigt order, or None where the volume is not one of matter."""
+    if not np.all(pbc):
+        return None
+    s = -0.5 * (virial + virial.T) / abs(np.linalg.det(cell))
+    return s[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+
+
+class NNPotential(Potential):
+    """A Behler-Parrinello neural-network potential.
+
+        E = sum_i [ network_e(scale(G_i)) + offset_e ],  e the element of atom i
+
+    functions  : {element: [SymmetryFunction, ...]}
+    networks   : {element: Network}, as many inputs as the element has functions
+    scaling    : (kind, low, high), kind one of
+                 none            G
+                 minmax          low + (high - low) (G - min) / (max - min)
+                 center          G - mean
+                 center-minmax   low + (high - low) (G - mean) / (max - min)
+                 sigma           low + (high - low) (G - mean) / sigma
+    statistics : {element: (functions, 4)}: min, max, mean, sigma over the training data; needed unless scaling is none
+    offsets    : {element: eV}
+    notes      : {key: text}, kept in the file: where the potential comes from
+    units      : (length name, its size in angstrom, energy name, its size in eV): all numbers above are in these
+    Source: J. Behler, M. Parrinello, Phys. Rev. Lett. 98, 146401 (2007).
+    """
+
+    def __init__(self, functions, networks, scaling=("none", 0.0, 1.0), statistics=None, offsets=None, notes=None, units=("angstrom", 1.0, "eV", 1.0), threads=0):
+        if set(functions) != set(networks):
+            raise ValueError(f"networks: expected one for each of {', '.join(functions)}, got {', '.join(networks)}")
+        for e, fs in functions.items():
+            if networks[e].n_inputs != len(fs):
+                raise ValueError(f"networks: {e} has {len(fs)} functions, its network takes {networks[e].n_inputs}")
+        self.functions = {e: list(fs) for e, fs in functions.items()}
+        self.networks = dict(networks)
+        self.scaling, self.units = tuple(scaling), tuple(units)
+        self.statistics = None if statistics is None else {e: np.asarray(statistics[e], float) for e in functions}
+        self.offsets = {e: float((offsets or {}).get(e, 0.0)) for e in functions}
+        self.notes = {str(k): " ".join(str(v).split()) for k, v in (notes or {}).items()}
+        for key in self.notes:
+            if not key or key.split() != [key]:
+                raise ValueError(f"notes: a key must be one word, got {key!r}")
+        self.threads = threads
+        self.elements = tuple(self.functions)
+        self._core = _core.Core(self.text().encode(), "potential")
+        self.cutoff = self._core.cutoff
+
+    @classmethod
+    def load(cls, path):
+        """Reads a potential file (*.nnp). Raises ValueError with file and line for anything that is not right in it."""
+        path = Path(path)
+        try:
+            if path.stat().st_size > 1 << 30:
+                raise ValueError(f"{path}: larger than 1 GiB, no potential file")
+            text = path.read_bytes()
+        except OSError as e:
+            raise ValueError(f"{path}: cannot be read ({e.strerror})") from None
+        return cls._parse(text, str(path))
+
+    @classmethod
+    def _parse(cls, text, name):
+        core = _core.Core(text, name)
+        if not core.has_network:
+            raise ValueError(f"{name}: holds symmetry functions only, no network")
+        elements = core.elements
+        functions, networks, statistics = {}, {}, {}
+        for k, e in enumerate(elements):
+            functions[e] = []
+            for q in range(core.n_functions(k)):
+                f = core.function(k, q)
+                a, b = f.pop("a"), f.pop("b")
+                functions[e].append(SymmetryFunction(elements=tuple(elements[x] for x in (a, b) if x >= 0), **f))
+            networks[e] = Network(tuple(core.layers(k)))
+            statistics[e] = core.statistics(k)
+        if any(s is None for s in statistics.values()):
+            statistics = None
+        offsets = {e: core.offset(k) for k, e in enumerate(elements)}
+        return cls(functions, networks, core.scaling(), statistics, offsets, core.notes(), core.unit(0) + core.unit(1))
+
+    def save(self, path):
+        """Writes the potential file, in one piece: a reader sees the old file or the new one. Raises ValueError where that cannot be."""
+        _check.write_text(path, self.text())
+
+    def text(self):
+        """The potential file. Every number reads back to the same bits."""
+        length, angstrom, energy, ev = self.units
+        lines = ["fastmd-potential 1",
+                 "# Behler-Parrinello neural-network potential; read it with fastmd.NNPotential.load",
+                 f"unit length {length} {_exact(angstrom)}", f"unit energy {energy} {_exact(ev)}"]
+        lines += [f"element {e} offset {_exact(self.offsets[e])}" for e in self.elements]
+        lines.append(f"scaling {self.scaling[0]} {_exact(self.scaling[1])} {_exact(self.scaling[2])}")
+        lines += file_lines(self.functions, self.statistics)
+        for e, network in self.networks.items():
+            lines.append(f"network {e} {len(network.layers)}")
+            for w, b, activation in network.layers:
+                lines.append(f"layer {w.shape[0]} {w.shape[1]} {activation}")
+                lines += [" ".join(map(_exact, row)) for row in np.column_stack([w, b]).tolist()]
+        lines += [f"note {k} {v}" for k, v in self.notes.items()]
+        return "\n".join([*lines, "end", ""])
+
+    @property
+    def n_parameters(self):
+        return sum(n.n_parameters for n in self.networks.values())
+
+    def __repr__(self):
+        sizes = ", ".join(f"{e} {len(self.functions[e])}-" + "-".join(str(len(b)) for _, b, _ in self.networks[e].layers) for e in self.elements)
+        return f"<NNPotential: {sizes}; cutoff {self.cutoff:g} angstrom>"
+
+    def __reduce__(self):
+        return _from_text, (self.text(), self.threads)
+
+    def species(self, symbols):
+        return species(symbols, self.elements)
+
+    def evaluate(self, species, positions, cell, pairs):
+        n = len(positions)
+        energies, forces, virial = np.empty(n), np.empty((n, 3)), np.empty((3, 3))
+        system = _core.System(species, pairs.first, pairs.j, pairs.shift, positions, np.ascontiguousarray(cell, float), threads=self.threads)
+        energy = self._core.compute(system, energies, forces, virial)
+        return energy, energies, forces, virial
+
+
+def _from_text(text, threads):
+    potential = NNPotential._parse(text.encode(), "pickle")
+    potential.threads = threads
+    return potential

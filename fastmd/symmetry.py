@@ -1,0 +1,230 @@
+"""Symmetry functions: their definitions, sets of them, and the descriptor that evaluates a set.
+
+Mind the names: G4 here has the factors in r_jk (RuNNer and n2p2 call it type 3), G5 has not (their type 9). Angular sums run over
+unordered pairs j < k; the double sum in Behler's paper is twice that.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from ase.data import atomic_numbers
+
+from . import _check, _core
+
+CUTOFF_TYPES = ("cosine", "tanh3", "poly2")
+_FIELDS = {1: (), 2: ("eta", "rs"), 3: ("kappa",), 4: ("eta", "lambda_", "zeta"), 5: ("eta", "lambda_", "zeta")}
+
+
+@dataclass(frozen=True)
+class SymmetryFunction:
+    """One symmetry function; make it with G1 ... G5.
+
+    kind : 1..5;  elements : of the neighbours, one for G1..G3, two for G4 and G5
+    eta (1/angstrom^2), rs (angstrom), kappa (1/angstrom), lambda_, zeta : what the kind has, 0 otherwise
+    cutoff : angstrom;  cutoff_type : cosine, tanh3 or poly2
+    (In a potential file with other units: in that file's units.)
+    """
+
+    kind: int
+    elements: tuple
+    cutoff: float
+    eta: float = 0.0
+    rs: float = 0.0
+    kappa: float = 0.0
+    lambda_: float = 0.0
+    zeta: float = 0.0
+    cutoff_type: str = "poly2"
+
+    def __post_init__(self):
+        if self.kind not in _FIELDS:
+            raise ValueError(f"kind must be 1..5, got {self.kind!r}")
+        elements = tuple(self.elements)
+        if len(elements) != (2 if self.kind >= 4 else 1):
+            raise ValueError(f"elements: G{self.kind} takes {'two neighbour elements' if self.kind >= 4 else 'one neighbour element'}, got {elements}")
+        for e in elements:
+            if e not in atomic_numbers:
+                raise ValueError(f"elements: {e!r} is no chemical symbol")
+        object.__setattr__(self, "elements", elements)
+        object.__setattr__(self, "cutoff", _check.number("cutoff", self.cutoff, "angstrom", above=0))
+        bounds = {"eta": {"at_least": 0}, "zeta": {"at_least": 1}}
+        for name in ("eta", "rs", "kappa", "lambda_", "zeta"):
+            if name in _FIELDS[self.kind]:
+                object.__setattr__(self, name, _check.number(name, getattr(self, name), **bounds.get(name, {})))
+            elif getattr(self, name) != 0:
+                raise ValueError(f"{name}: G{self.kind} has no such parameter")
+        if self.cutoff_type not in CUTOFF_TYPES:
+            raise ValueError(f"cutoff_type must be one of {', '.join(CUTOFF_TYPES)}, got {self.cutoff_type!r}")
+
+    def __str__(self):
+        fields = [f"{name.rstrip('_')} {_exact(getattr(self, name))}" for name in _FIELDS[self.kind]]
+        return " ".join([f"G{self.kind}", *self.elements, *fields, "cutoff", _exact(self.cutoff), self.cutoff_type])
+
+
+def _exact(x):
+    """The shortest text that reads back to the same float64."""
+    return repr(float(x))
+
+
+def G1(element, cutoff, cutoff_type="poly2"):
+    """G1 = sum_j fc(r_ij).  J. Behler, J. Chem. Phys. 134, 074106 (2011), eq. 7."""
+    return SymmetryFunction(1, (element,), cutoff, cutoff_type=cutoff_type)
+
+
+def G2(element, cutoff, eta, rs=0.0, cutoff_type="poly2"):
+    """G2 = sum_j exp(-eta (r_ij - rs)^2) fc(r_ij).  The same, eq. 8. eta >= 0 in 1/angstrom^2, rs in angstrom."""
+    return SymmetryFunction(2, (element,), cutoff, eta=eta, rs=rs, cutoff_type=cutoff_type)
+
+
+def G3(element, cutoff, kappa, cutoff_type="poly2"):
+    """G3 = sum_j cos(kappa r_ij) fc(r_ij).  The same, eq. 9. kappa in 1/angstrom."""
+    return SymmetryFunction(3, (element,), cutoff, kappa=kappa, cutoff_type=cutoff_type)
+
+
+def G4(a, b, cutoff, eta, lambda_, zeta, cutoff_type="poly2"):
+    """G4 = 2^(1-zeta) sum_{j<k} (1 + lambda cos)^zeta exp(-eta (r_ij^2 + r_ik^2 + r_jk^2)) fc(r_ij) fc(r_ik) fc(r_jk).
+
+    The angle is at the central atom, j of element a and k of element b. zeta >= 1. The same, eq. 10 (half of it: j < k).
+    """
+    return SymmetryFunction(4, (a, b), cutoff, eta=eta, lambda_=lambda_, zeta=zeta, cutoff_type=cutoff_type)
+
+
+def G5(a, b, cutoff, eta, lambda_, zeta, cutoff_type="poly2"):
+    """G5 = 2^(1-zeta) sum_{j<k} (1 + lambda cos)^zeta exp(-eta (r_ij^2 + r_ik^2)) fc(r_ij) fc(r_ik).  The same, eq. 11 (half of it)."""
+    return SymmetryFunction(5, (a, b), cutoff, eta=eta, lambda_=lambda_, zeta=zeta, cutoff_type=cutoff_type)
+
+
+def make_set(elements, cutoff=6.0, shortest=1.5, n_radial=8, n_widths=3, zetas=(1, 2, 4, 16), cutoff_type="poly2"):
+    """A set of symmetry functions from a cutoff and the shortest distance in the data, the same for every central element.
+
+    Radial, for each neighbour element: n_radial G2 with centres rs equidistant from `shortest` to the cutoff, each as wide as the
+    distance between two (eta = 1 / (2 spacing^2)).
+    Angular, for each pair of neighbour elements: G5 with lambda = +-1, each zeta, and n_widths Gaussians whose width falls geometrically
+    from half the cutoff to half of `shortest`, about the origin.
+    elements : symbols;  cutoff, shortest : angstrom
+    Returns {element: [SymmetryFunction, ...]}.
+    Raises ValueError where shortest is not between 0 and the cutoff.
+    """
+    cutoff = _check.number("cutoff", cutoff, "angstrom", above=0)
+    shortest = _check.number("shortest", shortest, "angstrom", above=0)
+    n_radial, n_widths = _check.whole("n_radial", n_radial, 1), _check.whole("n_widths", n_widths, 0)
+    if shortest >= cutoff:
+        raise ValueError(f"shortest must be below the cutoff of {cutoff:g} angstrom, got {shortest:g}; no neighbours would be seen")
+    elements = sorted(set(elements), key=atomic_numbers.__getitem__)
+    spacing = (cutoff - shortest) / n_radial
+    widths = np.geomspace(0.5 * cutoff, max(0.5 * shortest, 0.15 * cutoff), n_widths) if n_widths else ()
+    functions = [G2(e, cutoff, _round(0.5 / spacing**2), _round(rs), cutoff_type) for e in elements for rs in shortest + spacing * np.arange(n_radial)]
+    functions += [G5(a, b, cutoff, _round(0.5 / w**2), lambda_, zeta, cutoff_type)
+                  for k, a in enumerate(elements) for b in elements[k:] for w in widths for lambda_ in (1.0, -1.0) for zeta in zetas]
+    return {e: list(functions) for e in elements}
+
+
+def _round(x):
+    return float(f"{x:.4g}")
+
+
+def file_lines(functions, statistics=None):
+    """The `functions` sections of a potential file (the format is described in fastmd_ext/core/nnp.hpp)."""
+    lines = []
+    for e, fs in functions.items():
+        lines.append(f"functions {e} {len(fs)}")
+        for k, f in enumerate(fs):
+            stats = "" if statistics is None else " stats " + " ".join(map(_exact, statistics[e][k]))
+            lines.append(str(f) + stats)
+    return lines
+
+
+def species(symbols, elements):
+    """(n,) int32: the number of each symbol in `elements`. Raises ValueError that names what is missing."""
+    index = {e: k for k, e in enumerate(elements)}
+    try:
+        return np.fromiter((index[s] for s in symbols), np.int32, len(symbols))
+    except KeyError:
+        missing = ", ".join(sorted(set(symbols) - set(index)))
+        raise ValueError(f"element {missing}: the potential knows {', '.join(elements)} only") from None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where each atom's functions stand in one flat array: atoms sorted by element, one (atoms, functions) block per element."""
+
+    row: np.ndarray        # (n,) int64: where atom i's functions begin
+    size: int              # of the flat array
+    atoms: tuple           # per element: indices of its atoms
+    start: tuple           # per element: where its block begins
+    functions: tuple       # per element: how many functions
+
+    def blocks(self, flat):
+        """Per element: its (atoms, functions) view of a flat array (numpy or torch)."""
+        return [flat[s:s + len(a) * f].reshape(len(a), f) for a, s, f in zip(self.atoms, self.start, self.functions)]
+
+
+class Descriptor:
+    """A set of symmetry functions per element, compiled: `value`, its transposed derivative `vjp`, its derivative `jvp`, and `rows`.
+
+    functions : {element: [SymmetryFunction, ...]}; neighbours of elements that are not among the keys are an error.
+    All four take a System (from `system`) and its Layout; flat arrays are described there.
+    """
+
+    def __init__(self, functions):
+        self.functions = {e: list(fs) for e, fs in functions.items()}
+        self.elements = tuple(self.functions)
+        text = "\n".join(["fastmd-potential 1", *(f"element {e} offset 0" for e in self.elements), *file_lines(self.functions), "end", ""])
+        self._core = _core.Core(text.encode(), "functions")
+        self.cutoff = self._core.cutoff
+
+    def system(self, species, pairs, positions=None, cell=None, threads=0):
+        """Pairs, and positions and cell in place of those the pairs were made for, as the core takes them; the Layout of the result."""
+        x = pairs._positions if positions is None else positions
+        c = pairs._cell if cell is None else cell
+        return _core.System(species, pairs.first, pairs.j, pairs.shift, x, np.ascontiguousarray(c), threads=threads), self.layout(species)
+
+    def layout(self, species):
+        n = len(species)
+        row, atoms, start, size = np.zeros(max(n, 1), np.int64), [], [], 0
+        functions = tuple(len(self.functions[e]) for e in self.elements)
+        for k, f in enumerate(functions):
+            mine = np.flatnonzero(species == k)
+            row[mine] = size + f * np.arange(len(mine))
+            atoms.append(mine)
+            start.append(size)
+            size += f * len(mine)
+        return Layout(row, size, tuple(atoms), tuple(start), functions)
+
+    def value(self, system, layout):
+        """G, flat (layout.size,)"""
+        G = np.zeros(layout.size)
+        self._core.value(system, layout.row, G)
+        return G
+
+    def vjp(self, system, layout, g, n):
+        """(g . dG/dx (n, 3), g . dG/dstrain per atom (n, 3, 3)): the strain h acts as d -> d (1 + h), and each atom's functions count for it"""
+        minus_gradient, minus_strain = np.zeros((n, 3)), np.zeros((n, 3, 3))
+        self._core.vjp(system, layout.row, np.ascontiguousarray(g, float), forces=minus_gradient, virials=minus_strain)
+        return np.negative(minus_gradient, out=minus_gradient), np.negative(minus_strain, out=minus_strain)
+
+    def jvp(self, system, layout, v=None, h=None, strain_of=None):
+        """dG, flat, along displacements v (n, 3) and strains h (k, 3, 3), of which atom i takes number strain_of[i] (default: number 0)"""
+        dG = np.zeros(layout.size)
+        v = None if v is None else np.ascontiguousarray(v, float)
+        h = None if h is None else np.ascontiguousarray(h, float)
+        of = None if strain_of is None else np.ascontiguousarray(strain_of, np.int32)
+        self._core.jvp(system, layout.row, v, h, of, dG)
+        return dG
+
+    def rows(self, system, layout, species, first):
+        """The Jacobian in compressed rows: for atom i an array (neighbours of i, functions of i, 3) of dG_i / dd_ij. Returns the list of them."""
+        count = np.diff(first)
+        size = np.array(layout.functions, np.int64)[species] * count if len(species) else np.zeros(0, np.int64)
+        start = np.concatenate([[0], np.cumsum(size)])
+        flat = np.zeros((start[-1], 3))
+        self._core.rows(system, np.ascontiguousarray(start), flat)
+        return [flat[a:b].reshape(c, -1, 3) for a, b, c in zip(start, start[1:], count)]
+
+    def describe(self, atoms, pairs=None):
+        """{element: (atoms of it, functions)}: the values of a structure, atoms in their order."""
+        from .pairs import find_pairs
+
+        s = species(atoms.get_chemical_symbols(), self.elements)
+        pairs = find_pairs(atoms, self.cutoff) if pairs is None else pairs
+        system, layout = self.system(s, pairs)
+        return dict(zip(self.elements, layout.blocks(self.value(system, layout))))

@@ -1,0 +1,311 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+"""Typed faces over fastmd.h and nothing else: arrays in, arrays out, the lock released. Shapes and dtypes are checked by the callers in
+fastmd/, by Cython's typed arguments, and once more inside the library."""
+
+import numpy as np
+from libc.stddef cimport size_t
+from libc.stdint cimport int32_t, int64_t
+from libc.string cimport memcpy
+
+
+cdef extern from "fastmd.h" nogil:
+    enum:
+        FASTMD_EARGUMENT
+        FASTMD_EFILE
+        FASTMD_EMEMORY
+        FASTMD_ECOINCIDENT
+        FASTMD_ENONFINITE
+    ctypedef struct fastmd_pairs
+    ctypedef struct fastmd_potential
+    ctypedef struct fastmd_function:
+        int kind, a, b
+        double eta, rs, kappa, zeta, cutoff
+        double lambda_ "lambda"
+        const char *cutoff_type
+    ctypedef struct fastmd_system:
+        size_t size
+        int64_t n, n_all
+        const int32_t *species
+        const int64_t *first
+        const int32_t *j
+        const int32_t *shift
+        const double *x
+        const double *cell
+        const double *d
+        int threads
+    ctypedef struct fastmd_result:
+        size_t size
+        double *energy
+        double *energies
+        double *forces
+        double *virial
+        double *virials
+        double *edges
+    const char *fastmd_last_error()
+    const char *fastmd_isa()
+    const char *fastmd_isa_available(int)
+    int fastmd_default_threads()
+    fastmd_pairs *fastmd_find_pairs(int64_t, const double *, const double *, const int *, double)
+    int64_t fastmd_pairs_count(const fastmd_pairs *)
+    const int64_t *fastmd_pairs_first(const fastmd_pairs *)
+    const int32_t *fastmd_pairs_j(const fastmd_pairs *)
+    const int32_t *fastmd_pairs_shift(const fastmd_pairs *)
+    void fastmd_free_pairs(fastmd_pairs *)
+    fastmd_potential *fastmd_parse(const char *, size_t, const char *)
+    void fastmd_free(fastmd_potential *)
+    int fastmd_n_elements(const fastmd_potential *)
+    const char *fastmd_element(const fastmd_potential *, int)
+    double fastmd_cutoff(const fastmd_potential *)
+    int fastmd_has_network(const fastmd_potential *)
+    double fastmd_offset(const fastmd_potential *, int)
+    double fastmd_unit(const fastmd_potential *, int, const char **)
+    int fastmd_n_functions(const fastmd_potential *, int)
+    int fastmd_get_function(const fastmd_potential *, int, int, fastmd_function *)
+    const char *fastmd_scaling(const fastmd_potential *, double *, double *)
+    const double *fastmd_statistics(const fastmd_potential *, int)
+    int fastmd_n_layers(const fastmd_potential *, int)
+    int fastmd_get_layer(const fastmd_potential *, int, int, int *, int *, const char **, const double **, const double **)
+    int fastmd_n_notes(const fastmd_potential *)
+    const char *fastmd_note(const fastmd_potential *, int, const char **)
+    int fastmd_compute(const fastmd_potential *, const fastmd_system *, const fastmd_result *)
+    int fastmd_value(const fastmd_potential *, const fastmd_system *, const int64_t *, double *)
+    int fastmd_vjp(const fastmd_potential *, const fastmd_system *, const int64_t *, const double *, const fastmd_result *)
+    int fastmd_jvp(const fastmd_potential *, const fastmd_system *, const int64_t *, const double *, const double *, const int32_t *, double *)
+    int fastmd_rows(const fastmd_potential *, const fastmd_system *, const int64_t *, double *)
+
+
+cdef _raise():
+    raise ValueError(fastmd_last_error().decode("utf-8", "replace"))
+
+
+def isa():
+    """The instruction set in use."""
+    cdef const char *name = fastmd_isa()
+    if name == NULL:
+        _raise()
+    return name.decode()
+
+
+def isas():
+    """The instruction sets of this build that this CPU runs, slowest first."""
+    found = []
+    while fastmd_isa_available(len(found)) != NULL:
+        found.append(fastmd_isa_available(len(found)).decode())
+    return found
+
+
+def default_threads():
+    return fastmd_default_threads()
+
+
+def find_pairs(const double[:, ::1] x, const double[:, ::1] cell, const int[::1] pbc, double cutoff):
+    """first (n+1,) int64, j (m,) int32, shift (m,3) int32"""
+    cdef fastmd_pairs *p
+    cdef int64_t n = x.shape[0], m
+    cdef const double *px = &x[0, 0] if n else NULL
+    with nogil:
+        p = fastmd_find_pairs(n, px if n else &cell[0, 0], &cell[0, 0], &pbc[0], cutoff)
+    if p == NULL:
+        _raise()
+    try:
+        m = fastmd_pairs_count(p)
+        first, j, shift = np.empty(n + 1, np.int64), np.empty(m, np.int32), np.empty((m, 3), np.int32)
+        _copy(first, fastmd_pairs_first(p), (n + 1) * 8)
+        _copy(j, fastmd_pairs_j(p), m * 4)
+        _copy(shift, fastmd_pairs_shift(p), m * 12)
+    finally:
+        fastmd_free_pairs(p)
+    return first, j, shift
+
+
+cdef _copy(array, const void *source, size_t n):
+    cdef char[::1] bytes
+    if n:
+        bytes = array.reshape(-1).view(np.int8)
+        memcpy(&bytes[0], source, n)
+
+
+cdef double *_d(array) except? NULL:
+    """The address of a float64 array's numbers, NULL for None."""
+    cdef double[::1] flat
+    if array is None or array.size == 0:
+        return NULL
+    flat = array.reshape(-1)
+    return &flat[0]
+
+
+cdef class Core:
+    """A potential inside libfastmd, made from the text of a potential file."""
+    cdef fastmd_potential *p
+
+    def __cinit__(self, bytes text, str name):
+        self.p = fastmd_parse(text, len(text), name.encode("utf-8", "replace"))
+        if self.p == NULL:
+            _raise()
+
+    def __dealloc__(self):
+        fastmd_free(self.p)
+
+    # ---- what the file says
+
+    @property
+    def cutoff(self):
+        return fastmd_cutoff(self.p)
+
+    @property
+    def elements(self):
+        return tuple(fastmd_element(self.p, e).decode() for e in range(fastmd_n_elements(self.p)))
+
+    @property
+    def has_network(self):
+        return bool(fastmd_has_network(self.p))
+
+    def offset(self, int e):
+        return fastmd_offset(self.p, e)
+
+    def unit(self, int which):
+        cdef const char *name
+        size = fastmd_unit(self.p, which, &name)
+        return name.decode("utf-8", "replace"), size
+
+    def n_functions(self, int e):
+        return fastmd_n_functions(self.p, e)
+
+    def function(self, int e, int k):
+        cdef fastmd_function f
+        if fastmd_get_function(self.p, e, k, &f):
+            _raise()
+        return dict(kind=f.kind, a=f.a, b=f.b, eta=f.eta, rs=f.rs, kappa=f.kappa, lambda_=f.lambda_, zeta=f.zeta, cutoff=f.cutoff, cutoff_type=f.cutoff_type.decode())
+
+    def scaling(self):
+        cdef double low, high
+        name = fastmd_scaling(self.p, &low, &high)
+        return name.decode(), low, high
+
+    def statistics(self, int e):
+        """(functions, 4): min, max, mean, sigma; None where the file has none"""
+        cdef const double *s = fastmd_statistics(self.p, e)
+        if s == NULL:
+            return None
+        out = np.empty((fastmd_n_functions(self.p, e), 4))
+        _copy(out, s, out.nbytes)
+        return out
+
+    def layers(self, int e):
+        """[(weights (out, in), bias (out,), activation)]"""
+        cdef int n_in, n_out
+        cdef const char *activation
+        cdef const double *weights
+        cdef const double *bias
+        found = []
+        for l in range(fastmd_n_layers(self.p, e)):
+            if fastmd_get_layer(self.p, e, l, &n_in, &n_out, &activation, &weights, &bias):
+                _raise()
+            w, b = np.empty((n_out, n_in)), np.empty(n_out)
+            _copy(w, weights, w.nbytes)
+            _copy(b, bias, b.nbytes)
+            found.append((w, b, activation.decode()))
+        return found
+
+    def notes(self):
+        cdef const char *key
+        found = {}
+        for k in range(fastmd_n_notes(self.p)):
+            text = fastmd_note(self.p, k, &key).decode("utf-8", "replace")
+            found[key.decode("utf-8", "replace")] = text
+        return found
+
+    # ---- what it computes; a System holds the addresses
+
+    def compute(self, System s, energies=None, forces=None, virial=None, virials=None, edges=None):
+        cdef double energy = 0
+        cdef fastmd_result r = fastmd_result(sizeof(fastmd_result), &energy, _d(energies), _d(forces), _d(virial), _d(virials), _d(edges))
+        cdef int code
+        with nogil:
+            code = fastmd_compute(self.p, &s.s, &r)
+        if code:
+            _raise()
+        return energy
+
+    def value(self, System s, const int64_t[::1] row, G):
+        cdef double *g = _d(G)
+        cdef int code
+        with nogil:
+            code = fastmd_value(self.p, &s.s, &row[0], g)
+        if code:
+            _raise()
+
+    def vjp(self, System s, const int64_t[::1] row, g, forces=None, virial=None, virials=None, edges=None):
+        cdef fastmd_result r = fastmd_result(sizeof(fastmd_result), NULL, NULL, _d(forces), _d(virial), _d(virials), _d(edges))
+        cdef double *pg = _d(g)
+        cdef int code
+        with nogil:
+            code = fastmd_vjp(self.p, &s.s, &row[0], pg, &r)
+        if code:
+            _raise()
+
+    def jvp(self, System s, const int64_t[::1] row, v, h, strain_of, dG):
+        cdef double *pv = _d(v)
+        cdef double *ph = _d(h)
+        cdef double *out = _d(dG)
+        cdef const int32_t[::1] of
+        cdef const int32_t *pof = NULL
+        cdef int code
+        if strain_of is not None and strain_of.size:
+            of = strain_of
+            pof = &of[0]
+        with nogil:
+            code = fastmd_jvp(self.p, &s.s, &row[0], pv, ph, pof, out)
+        if code:
+            _raise()
+
+    def rows(self, System s, const int64_t[::1] edge_row, out):
+        cdef double *o = _d(out)
+        cdef int code
+        with nogil:
+            code = fastmd_rows(self.p, &s.s, &edge_row[0], o)
+        if code:
+            _raise()
+
+
+cdef class System:
+    """The arrays of one structure (or of several laid end to end), kept alive while their addresses are in use."""
+    cdef fastmd_system s
+    cdef object keep
+
+    def __init__(self, const int32_t[::1] species, const int64_t[::1] first, const int32_t[::1] j, shift=None, x=None, cell=None, d=None, int threads=0):
+        cdef const int32_t[:, ::1] sh
+        cdef const double[:, ::1] a
+        n = first.shape[0] - 1
+        if species.shape[0] < n:
+            raise ValueError(f"species: {species.shape[0]} entries for {n} rows of pairs")
+        if j.shape[0] != first[n]:
+            raise ValueError(f"pairs: j has {j.shape[0]} entries, first says {first[n]}")
+        self.s.size = sizeof(fastmd_system)
+        self.s.n, self.s.n_all = n, species.shape[0]
+        self.s.species = &species[0] if species.shape[0] else NULL
+        self.s.first = &first[0]
+        self.s.j = &j[0] if j.shape[0] else NULL
+        self.s.shift, self.s.x, self.s.cell, self.s.d = NULL, NULL, NULL, NULL
+        self.s.threads = threads
+        if shift is not None and j.shape[0]:
+            sh = shift
+            if sh.shape[0] != j.shape[0] or sh.shape[1] != 3:
+                raise ValueError(f"pairs: shift has shape ({sh.shape[0]}, {sh.shape[1]}), expected ({j.shape[0]}, 3)")
+            self.s.shift = &sh[0, 0]
+        if x is not None and x.shape[0]:
+            a = x
+            if a.shape[0] != species.shape[0] or a.shape[1] != 3:
+                raise ValueError(f"positions: shape ({a.shape[0]}, {a.shape[1]}), expected ({species.shape[0]}, 3)")
+            self.s.x = &a[0, 0]
+        if cell is not None:
+            a = cell
+            if a.shape[0] != 3 or a.shape[1] != 3:
+                raise ValueError(f"cell: shape ({a.shape[0]}, {a.shape[1]}), expected (3, 3)")
+            self.s.cell = &a[0, 0]
+        if d is not None and j.shape[0]:
+            a = d
+            if a.shape[0] != j.shape[0] or a.shape[1] != 3:
+                raise ValueError(f"d: shape ({a.shape[0]}, {a.shape[1]}), expected ({j.shape[0]}, 3)")
+            self.s.d = &a[0, 0]
+        self.keep = (species, first, j, shift, x, cell, d)

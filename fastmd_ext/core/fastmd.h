@@ -1,0 +1,116 @@
+/* fastmd.h: the whole of libfastmd in plain C. Python, C and MD codes all come through here.
+ *
+ * Conventions
+ *   Lengths in angstrom, energies in eV (a potential file may hold other units; they are converted at this border).
+ *   d_ij = x[j] - x[i] + shift @ cell; the rows of `cell` are the lattice vectors.
+ *   forces  = -dE/dx;  virial = -dE/dstrain, the strain h acting as d -> d (1 + h), so stress = -virial / volume.
+ *   A full neighbour list: every pair stands in both rows. The list may hold pairs beyond the cutoff (a skin): they count as absent.
+ * Errors
+ *   Functions that can fail return 0 or a FASTMD_E... code (pointers: NULL); fastmd_last_error() has the text, per thread.
+ *   Nothing here prints, exits, aborts or throws. A potential is immutable: any number of threads may use one at once.
+ */
+#ifndef FASTMD_H
+#define FASTMD_H
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#define FASTMD_API __attribute__((visibility("default")))
+#define FASTMD_ABI 1
+
+enum {
+  FASTMD_EARGUMENT = 1,   /* an argument is missing or out of range */
+  FASTMD_EFILE = 2,       /* a potential file that is not one */
+  FASTMD_EMEMORY = 3,     /* the answer does not fit into memory */
+  FASTMD_ECOINCIDENT = 4, /* two atoms on top of each other */
+  FASTMD_ENONFINITE = 5   /* the energy or a force came out infinite or NaN */
+};
+
+FASTMD_API int fastmd_abi(void);
+FASTMD_API const char *fastmd_last_error(void);
+FASTMD_API const char *fastmd_isa(void);              /* the instruction set in use; NULL and an error if FASTMD_ISA asks for one this CPU lacks */
+FASTMD_API const char *fastmd_isa_available(int k);   /* the k-th set this build has and this CPU runs, slowest first; NULL after the last */
+FASTMD_API int fastmd_default_threads(void);          /* FASTMD_THREADS, or the CPUs this process may use */
+
+/* ---- neighbours: a full list in compressed rows -------------------------------------------------------------- */
+typedef struct fastmd_pairs fastmd_pairs;
+/* pbc: 3 flags. cell: 3x3, or anything in the directions that are open. All pairs with r < cutoff, each image its own pair. */
+FASTMD_API fastmd_pairs *fastmd_find_pairs(int64_t n, const double *x, const double *cell, const int *pbc, double cutoff);
+FASTMD_API int64_t fastmd_pairs_count(const fastmd_pairs *);
+FASTMD_API const int64_t *fastmd_pairs_first(const fastmd_pairs *); /* n+1 */
+FASTMD_API const int32_t *fastmd_pairs_j(const fastmd_pairs *);     /* m */
+FASTMD_API const int32_t *fastmd_pairs_shift(const fastmd_pairs *); /* m x 3 */
+FASTMD_API void fastmd_free_pairs(fastmd_pairs *);
+
+/* ---- a potential ------------------------------------------------------------------------------------------- */
+typedef struct fastmd_potential fastmd_potential;
+FASTMD_API fastmd_potential *fastmd_load(const char *path);
+FASTMD_API fastmd_potential *fastmd_parse(const char *text, size_t size, const char *name); /* `name` stands in messages */
+FASTMD_API void fastmd_free(fastmd_potential *);
+
+FASTMD_API int fastmd_n_elements(const fastmd_potential *);
+FASTMD_API const char *fastmd_element(const fastmd_potential *, int element);
+FASTMD_API double fastmd_cutoff(const fastmd_potential *);                 /* angstrom, the largest of all functions */
+FASTMD_API int fastmd_has_network(const fastmd_potential *);
+FASTMD_API double fastmd_offset(const fastmd_potential *, int element);    /* in the file's own energy unit */
+FASTMD_API double fastmd_unit(const fastmd_potential *, int which, const char **name); /* 0 length, 1 energy: its size in angstrom, eV */
+FASTMD_API int fastmd_n_functions(const fastmd_potential *, int element);
+typedef struct fastmd_function {  /* parameters in the file's own units; those that a kind does not have are 0 */
+  int kind;                       /* 1..5 for G1..G5 */
+  int a, b;                       /* neighbour elements; b = -1 for G1..G3 */
+  double eta, rs, kappa, lambda, zeta, cutoff;
+  const char *cutoff_type;
+} fastmd_function;
+FASTMD_API int fastmd_get_function(const fastmd_potential *, int element, int k, fastmd_function *);
+FASTMD_API const char *fastmd_scaling(const fastmd_potential *, double *low, double *high);       /* its name */
+FASTMD_API const double *fastmd_statistics(const fastmd_potential *, int element);               /* per function: min max mean sigma */
+FASTMD_API int fastmd_n_layers(const fastmd_potential *, int element);
+FASTMD_API int fastmd_get_layer(const fastmd_potential *, int element, int layer, int *n_in, int *n_out, const char **activation,
+                                const double **weights /* n_out x n_in */, const double **bias);
+FASTMD_API int fastmd_n_notes(const fastmd_potential *);                                         /* provenance */
+FASTMD_API const char *fastmd_note(const fastmd_potential *, int k, const char **key);
+
+/* ---- evaluation ---------------------------------------------------------------------------------------------- */
+/* Set `size` to sizeof the struct and what is not wanted to NULL: later versions only append. */
+typedef struct fastmd_system {
+  size_t size;
+  int64_t n;               /* atoms with a row in the list */
+  int64_t n_all;           /* atoms in all, ghosts included: species, x and forces are this long */
+  const int32_t *species;  /* n_all: index of the element in the potential; -1 = not ours, left out */
+  const int64_t *first;    /* n+1 */
+  const int32_t *j;        /* m, indices below n_all */
+  const int32_t *shift;    /* m x 3, or NULL: all zero */
+  const double *x;         /* n_all x 3, with cell ... */
+  const double *cell;      /* 3 x 3; may be NULL where shift is */
+  const double *d;         /* ... or m x 3 displacements in place of x, shift and cell */
+  int threads;             /* 0: the default. The answer has the same bits for any number */
+} fastmd_system;
+
+typedef struct fastmd_result {
+  size_t size;
+  double *energy;          /* 1 */
+  double *energies;        /* n */
+  double *forces;          /* n_all x 3 */
+  double *virial;          /* 3 x 3 */
+  double *virials;         /* n x 3 x 3: of each atom's energy */
+  double *edges;           /* m x 3: dE_i/dd_ij; zero beyond the cutoff */
+} fastmd_result;
+
+FASTMD_API int fastmd_compute(const fastmd_potential *, const fastmd_system *, const fastmd_result *);
+
+/* The descriptor alone. G of atom i (unscaled) stands at G + row[i], its gradient rows at rows + 3 * edge_row[i] as
+ * (neighbour in list order) x (function) x 3. */
+FASTMD_API int fastmd_value(const fastmd_potential *, const fastmd_system *, const int64_t *row, double *G);
+/* as if the energy were sum g . G: result->energy and energies are not touched */
+FASTMD_API int fastmd_vjp(const fastmd_potential *, const fastmd_system *, const int64_t *row, const double *g, const fastmd_result *);
+/* dG along displacements v (n_all x 3, or NULL) and strains h (k x 3 x 3, or NULL) of which atom i takes number strain_of[i] (NULL: all number 0) */
+FASTMD_API int fastmd_jvp(const fastmd_potential *, const fastmd_system *, const int64_t *row, const double *v, const double *h,
+                          const int32_t *strain_of, double *dG);
+FASTMD_API int fastmd_rows(const fastmd_potential *, const fastmd_system *, const int64_t *edge_row, double *rows);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,34 @@
+// kernels.hpp: the table of functions that each instruction set's library offers, and the chunk of work they are called on.
+#pragma once
+#include "fastmd.h"
+#include "plan.hpp"
+
+namespace fastmd {
+
+enum class Want { energy, value, vjp, jvp, rows };
+
+// One call covers atoms [i0, i1). Forces go to a buffer of the chunk's own that covers atoms [low, ..).
+struct Work {
+  const Plan *plan;
+  const fastmd_system *system;
+  int64_t i0, i1;
+  const int64_t *row;       // value, vjp, jvp: where an atom's functions stand; rows: where its edges' rows stand
+  double *G;                // value and jvp: out; rows: out
+  const double *g;          // vjp: in
+  const double *v, *h;      // jvp
+  const int32_t *strain_of;
+  double *energies, *virials, *edges;  // or NULL
+  double *forces;           // of the chunk, or NULL
+  int64_t low;
+  bool want_virial;
+  double energy, virial[9]; // out: sums over the chunk
+  int64_t clash_atom, clash_edge;  // out: two atoms on top of each other, or -1
+};
+
+struct Kernels {
+  const char *name;
+  size_t (*workspace)(const Plan &, Want, int max_row);
+  void (*run)(Want, Work &, void *workspace, int max_row);
+};
+
+}  // namespace fastmd

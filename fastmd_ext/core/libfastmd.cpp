@@ -1,0 +1,407 @@
+// libfastmd.cpp: what stands behind fastmd.h. Chooses the instruction set, checks what comes in, cuts the work into chunks, adds up.
+#include "fastmd.h"
+#include <dlfcn.h>
+#include <sched.h>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include "build.hpp"
+#include "kernels.hpp"
+#include "pairs.hpp"
+#include "parallel.hpp"
+
+using namespace fastmd;
+
+struct fastmd_pairs {
+  PairList list;
+};
+struct fastmd_potential {
+  Potential potential;
+};
+
+namespace {
+
+thread_local std::string last_error;
+
+int fail(int code, const std::string &what) {
+  try {
+    last_error = what;
+  } catch (...) {
+  }
+  return code;
+}
+
+// Runs body and turns what it throws into a code and a text: no exception leaves the library.
+template <class F> int guarded(F body) noexcept {
+  try {
+    return body();
+  } catch (const FileError &e) {
+    return fail(FASTMD_EFILE, e.what());
+  } catch (const std::invalid_argument &e) {
+    return fail(FASTMD_EARGUMENT, e.what());
+  } catch (const std::bad_alloc &) {
+    return fail(FASTMD_EMEMORY, "not enough memory");
+  } catch (const std::length_error &) {
+    return fail(FASTMD_EMEMORY, "not enough memory");
+  } catch (const std::exception &e) {
+    return fail(FASTMD_EARGUMENT, e.what());
+  }
+}
+
+// ---- instruction sets: slowest first
+
+struct Isa {
+  const char *name;
+  bool runs;
+};
+std::vector<Isa> isas() {
+  std::vector<Isa> list = {{"baseline", true}};
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  list.push_back({"avx2", __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")});
+  list.push_back({"avx512", __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")});
+#endif
+  return list;
+}
+
+const Kernels *load_kernels(std::string &error) {
+  const char *asked = std::getenv("FASTMD_ISA");
+  std::string name, known;
+  for (const Isa &s : isas()) {
+    known += (known.empty() ? "" : ", ") + std::string(s.name) + (s.runs ? "" : " (not on this CPU)");
+    if (asked && *asked ? s.runs && !std::strcmp(asked, s.name) : s.runs) name = s.name;
+  }
+  if (name.empty()) {
+    error = std::string("FASTMD_ISA=") + asked + ": this build and CPU have " + known;
+    return nullptr;
+  }
+  Dl_info here;
+  if (!dladdr((const void *)&fastmd_abi, &here)) {
+    error = "cannot find out where libfastmd lies";
+    return nullptr;
+  }
+  std::string path = here.dli_fname;
+  path = path.substr(0, path.rfind('/') + 1) + "libfastmd_" + name + ".so";
+  void *library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  void *symbol = library ? dlsym(library, "fastmd_kernels") : nullptr;
+  if (!symbol) {
+    error = std::string("the kernels for ") + name + " could not be loaded: " + dlerror();
+    return nullptr;
+  }
+  return ((const Kernels *(*)(void))symbol)();
+}
+
+const Kernels *kernels() {  // once per process
+  static std::string error;
+  static const Kernels *const k = load_kernels(error);
+  if (!k) throw std::invalid_argument(error);
+  return k;
+}
+
+// ---- one call: check, cut into chunks, run, add up
+
+constexpr int MAX_CHUNKS = 16;
+constexpr int64_t CHUNK_ATOMS = 32;
+
+struct Buffer {  // a thread's scratch, kept from call to call
+  void *memory = nullptr;
+  size_t size = 0;
+  ~Buffer() { std::free(memory); }
+  void *hold(size_t n) {
+    if (n > size) {
+      std::free(memory);
+      memory = nullptr, size = 0;
+      n = (n + n / 2 + 4095) / 4096 * 4096;
+      memory = std::aligned_alloc(64, n);
+      if (memory) size = n;
+    }
+    return memory;
+  }
+};
+thread_local Buffer scratch;
+
+void check_finite(const double *a, int64_t n, const char *what) {
+  double s = 0;
+  for (int64_t k = 0; k < n; k++) s += a[k] * 0;
+  if (s == 0) return;
+  for (int64_t k = 0; k < n; k++)
+    if (!std::isfinite(a[k])) throw std::invalid_argument(std::string(what) + ": entry " + std::to_string(k) + " is not a finite number");
+}
+
+// All that can be wrong about a system without looking at distances. Returns the longest row.
+int check_system(const fastmd_potential *p, const fastmd_system *s) {
+  if (!p || !s) throw std::invalid_argument("potential or system is NULL");
+  if (s->size < sizeof(fastmd_system)) throw std::invalid_argument("system.size is not the size of fastmd_system");
+  if (s->n < 0 || s->n_all < s->n || s->n_all > INT32_MAX) throw std::invalid_argument("n and n_all: expected 0 <= n <= n_all < 2^31");
+  if (s->n && (!s->species || !s->first)) throw std::invalid_argument("species or first is NULL");
+  const int ne = p->potential.plan.n_elements;
+  for (int64_t i = 0; i < s->n_all; i++)
+    if (s->species[i] < -1 || s->species[i] >= ne) throw std::invalid_argument("species: atom " + std::to_string(i) + " has number " + std::to_string(s->species[i]) + ", the potential has " + std::to_string(ne) + " elements");
+  int64_t longest = 0;
+  for (int64_t i = 0; i < s->n; i++) {
+    const int64_t n = s->first[i + 1] - s->first[i];
+    if (n < 0) throw std::invalid_argument("first: must not decrease");
+    longest = std::max(longest, n);
+  }
+  if (longest > 10000000) throw std::invalid_argument("an atom has more than ten million neighbours");
+  const int64_t m = s->n ? s->first[s->n] : 0;
+  if (m && !s->j) throw std::invalid_argument("j is NULL");
+  for (int64_t k = s->n ? s->first[0] : 0; k < m; k++)
+    if (s->j[k] < 0 || s->j[k] >= s->n_all) throw std::invalid_argument("j: edge " + std::to_string(k) + " names atom " + std::to_string(s->j[k]) + " of " + std::to_string(s->n_all));
+  if (s->d) {
+    check_finite(s->d, 3 * m, "d");
+  } else {
+    if (s->n_all && !s->x) throw std::invalid_argument("neither x nor d is given");
+    check_finite(s->x, 3 * s->n_all, "x");
+    if (s->shift && !s->cell) throw std::invalid_argument("shift is given, cell is NULL");
+    if (s->cell) check_finite(s->cell, 9, "cell");
+  }
+  return int(longest);
+}
+
+struct Call {
+  const fastmd_potential *potential;
+  const fastmd_system *system;
+  Want want;
+  Work part{};  // what all chunks share
+  const fastmd_result *result = nullptr;
+
+  int operator()() {
+    const Kernels *k = kernels();
+    const int longest = check_system(potential, system);
+    const Plan &plan = potential->potential.plan;
+    const fastmd_system &s = *system;
+    if (want == Want::energy && !plan.element[0].n_layers) throw std::invalid_argument("this potential holds symmetry functions only, no network");
+    double *forces = result ? result->forces : nullptr;
+    part.plan = &plan;
+    part.system = system;
+    if (result) part.energies = result->energies, part.virials = result->virials, part.edges = result->edges, part.want_virial = result->virial;
+    const int64_t m = s.n ? s.first[s.n] : 0;
+    // Atoms of a species that is not ours have no kernel that would write their entries.
+    if (part.energies) std::fill_n(part.energies, s.n, 0.0);
+    if (part.virials) std::fill_n(part.virials, 9 * s.n, 0.0);
+    if (part.edges) std::fill_n(part.edges, 3 * m, 0.0);
+
+    const int chunks = int(std::min<int64_t>(MAX_CHUNKS, (s.n + CHUNK_ATOMS - 1) / CHUNK_ATOMS));
+    const int threads = s.threads > 0 ? s.threads : fastmd_default_threads();
+    std::vector<Work> work(chunks, part);
+    std::vector<std::vector<double>> buffer(chunks);
+    const size_t need = k->workspace(plan, want, longest);
+    std::atomic<bool> memory{true};
+    Pool::run(chunks, threads, [&](int c) {
+      Work &w = work[c];
+      w.i0 = s.n * c / chunks, w.i1 = s.n * (c + 1) / chunks;
+      w.clash_atom = -1;
+      void *space = scratch.hold(need);
+      if (!space) return memory.store(false);
+      if (forces) {  // the chunk's own atoms and those they see
+        int64_t low = w.i0, high = w.i1 - 1;
+        for (int64_t e = s.first[w.i0]; e < s.first[w.i1]; e++) low = std::min<int64_t>(low, s.j[e]), high = std::max<int64_t>(high, s.j[e]);
+        w.low = low;
+        try {
+          buffer[c].assign(3 * (high - low + 1), 0.0);
+        } catch (const std::bad_alloc &) {
+          return memory.store(false);
+        }
+        w.forces = buffer[c].data();
+      }
+      k->run(want, w, space, longest);
+    });
+    if (!memory) throw std::bad_alloc();
+    for (const Work &w : work)
+      if (w.clash_atom >= 0)
+        return fail(FASTMD_ECOINCIDENT, "atoms " + std::to_string(w.clash_atom) + " and " + std::to_string(s.j[w.clash_edge]) + " are on top of each other");
+
+    double energy = 0, virial[9] = {};
+    for (const Work &w : work) {
+      energy += w.energy;
+      for (int a = 0; a < 9; a++) virial[a] += w.virial[a];
+    }
+    double check = energy;
+    for (double v : virial) check += v;
+    if (forces) {
+      const int blocks = int(std::min<int64_t>(MAX_CHUNKS, s.n_all / 1024 + 1));
+      std::vector<double> bad(blocks);
+      Pool::run(blocks, threads, [&](int b) {
+        const int64_t lo = 3 * (s.n_all * b / blocks), hi = 3 * (s.n_all * (b + 1) / blocks);
+        std::fill(forces + lo, forces + hi, 0.0);
+        for (int c = 0; c < chunks; c++) {
+          const int64_t at = 3 * work[c].low, from = std::max(lo, at), to = std::min<int64_t>(hi, at + int64_t(buffer[c].size()));
+          for (int64_t q = from; q < to; q++) forces[q] += buffer[c][q - at];
+        }
+        for (int64_t q = lo; q < hi; q++) bad[b] += forces[q] * 0;
+      });
+      for (double v : bad) check += v;
+    }
+    if (!std::isfinite(check)) return fail(FASTMD_ENONFINITE, "the energy or a force is not finite: are two atoms almost on top of each other, or are weights of the potential huge?");
+    if (result && result->energy) *result->energy = energy;
+    if (result && result->virial) std::copy_n(virial, 9, result->virial);
+    return 0;
+  }
+};
+
+const Document *document(const fastmd_potential *p) { return p ? &p->potential.doc : nullptr; }
+const ElementText *element(const fastmd_potential *p, int e) { return p && e >= 0 && e < int(p->potential.doc.elements.size()) ? &p->potential.doc.elements[e] : nullptr; }
+
+}  // namespace
+
+extern "C" {
+
+int fastmd_abi(void) { return FASTMD_ABI; }
+const char *fastmd_last_error(void) { return last_error.c_str(); }
+
+const char *fastmd_isa(void) {
+  const char *name = nullptr;
+  guarded([&] { return name = kernels()->name, 0; });
+  return name;
+}
+const char *fastmd_isa_available(int k) {
+  for (const Isa &s : isas())
+    if (s.runs && k-- == 0) return s.name;
+  return nullptr;
+}
+int fastmd_default_threads(void) {
+  const char *asked = std::getenv("FASTMD_THREADS");
+  const int n = asked ? std::atoi(asked) : 0;
+  if (n > 0) return std::min(n, 1024);
+#if defined(__linux__)
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
+#endif
+  return std::max(1u, std::thread::hardware_concurrency());
+}
+
+fastmd_pairs *fastmd_find_pairs(int64_t n, const double *x, const double *cell, const int *pbc, double cutoff) {
+  fastmd_pairs *out = nullptr;
+  guarded([&] {
+    if (n < 0 || n > INT32_MAX || (n && !x) || !pbc) throw std::invalid_argument("n, x or pbc is missing or out of range");
+    const bool periodic = pbc[0] || pbc[1] || pbc[2];
+    if (periodic && !cell) throw std::invalid_argument("cell is NULL but pbc is set");
+    if (!(cutoff > 0) || !std::isfinite(cutoff)) throw std::invalid_argument("cutoff must be > 0 angstrom and finite");
+    check_finite(x, 3 * n, "positions");
+    if (periodic) check_finite(cell, 9, "cell");
+    auto p = std::make_unique<fastmd_pairs>();
+    find_pairs(n, x, cell, pbc, cutoff, p->list);
+    out = p.release();
+    return 0;
+  });
+  return out;
+}
+int64_t fastmd_pairs_count(const fastmd_pairs *p) { return p ? int64_t(p->list.j.size()) : 0; }
+const int64_t *fastmd_pairs_first(const fastmd_pairs *p) { return p ? p->list.first.data() : nullptr; }
+const int32_t *fastmd_pairs_j(const fastmd_pairs *p) { return p ? p->list.j.data() : nullptr; }
+const int32_t *fastmd_pairs_shift(const fastmd_pairs *p) { return p ? p->list.shift.data() : nullptr; }
+void fastmd_free_pairs(fastmd_pairs *p) { delete p; }
+
+fastmd_potential *fastmd_parse(const char *text, size_t size, const char *name) {
+  fastmd_potential *out = nullptr;
+  guarded([&] {
+    if (!text) throw std::invalid_argument("text is NULL");
+    out = new fastmd_potential{Potential(Parser(std::string_view(text, size), name ? name : "potential").parse())};
+    return 0;
+  });
+  return out;
+}
+fastmd_potential *fastmd_load(const char *path) {
+  fastmd_potential *out = nullptr;
+  guarded([&] {
+    if (!path) throw std::invalid_argument("path is NULL");
+    std::unique_ptr<FILE, int (*)(FILE *)> f(std::fopen(path, "rb"), std::fclose);
+    if (!f) throw FileError(std::string(path) + ": cannot be opened");
+    std::string text;
+    std::vector<char> block(1 << 16);
+    for (size_t n; (n = std::fread(block.data(), 1, block.size(), f.get()));) {
+      text.append(block.data(), n);
+      if (text.size() > (size_t(1) << 30)) throw FileError(std::string(path) + ": larger than 1 GiB, no potential file");
+    }
+    if (std::ferror(f.get())) throw FileError(std::string(path) + ": cannot be read");
+    out = fastmd_parse(text.data(), text.size(), path);
+    return 0;
+  });
+  return out;
+}
+void fastmd_free(fastmd_potential *p) { delete p; }
+
+int fastmd_n_elements(const fastmd_potential *p) { return p ? p->potential.plan.n_elements : 0; }
+const char *fastmd_element(const fastmd_potential *p, int e) { return element(p, e) ? element(p, e)->symbol.c_str() : nullptr; }
+double fastmd_cutoff(const fastmd_potential *p) {
+  double c = 0;
+  for (int e = 0; e < fastmd_n_elements(p); e++) c = std::max(c, p->potential.plan.element[e].reach);
+  return p ? c * p->potential.plan.length : 0;
+}
+int fastmd_has_network(const fastmd_potential *p) { return element(p, 0) && !element(p, 0)->layers.empty(); }
+double fastmd_offset(const fastmd_potential *p, int e) { return element(p, e) ? element(p, e)->offset : 0; }
+double fastmd_unit(const fastmd_potential *p, int which, const char **name) {
+  if (!p || which < 0 || which > 1) return 0;
+  if (name) *name = p->potential.doc.unit_name[which].c_str();
+  return p->potential.doc.unit[which];
+}
+int fastmd_n_functions(const fastmd_potential *p, int e) { return element(p, e) ? int(element(p, e)->functions.size()) : 0; }
+int fastmd_get_function(const fastmd_potential *p, int e, int k, fastmd_function *out) {
+  if (!out || k < 0 || k >= fastmd_n_functions(p, e)) return fail(FASTMD_EARGUMENT, "no such function");
+  const Function &f = element(p, e)->functions[k];
+  *out = {f.kind, f.a, f.b, f.eta, f.rs, f.kappa, f.lambda, f.zeta, f.cutoff, CUTOFF_NAMES[f.cutoff_type]};
+  return 0;
+}
+const char *fastmd_scaling(const fastmd_potential *p, double *low, double *high) {
+  if (!p) return nullptr;
+  if (low) *low = document(p)->low;
+  if (high) *high = document(p)->high;
+  return SCALING_NAMES[document(p)->scaling];
+}
+const double *fastmd_statistics(const fastmd_potential *p, int e) { return element(p, e) && !element(p, e)->stats.empty() ? element(p, e)->stats.data() : nullptr; }
+int fastmd_n_layers(const fastmd_potential *p, int e) { return element(p, e) ? int(element(p, e)->layers.size()) : 0; }
+int fastmd_get_layer(const fastmd_potential *p, int e, int l, int *n_in, int *n_out, const char **activation, const double **weights, const double **bias) {
+  if (l < 0 || l >= fastmd_n_layers(p, e)) return fail(FASTMD_EARGUMENT, "no such layer");
+  const LayerText &y = element(p, e)->layers[l];
+  *n_in = y.n_in, *n_out = y.n_out, *activation = ACTIVATION_NAMES[y.activation], *weights = y.weights.data(), *bias = y.bias.data();
+  return 0;
+}
+int fastmd_n_notes(const fastmd_potential *p) { return p ? int(document(p)->notes.size()) : 0; }
+const char *fastmd_note(const fastmd_potential *p, int k, const char **key) {
+  if (k < 0 || k >= fastmd_n_notes(p)) return nullptr;
+  if (key) *key = document(p)->notes[k].first.c_str();
+  return document(p)->notes[k].second.c_str();
+}
+
+int fastmd_compute(const fastmd_potential *p, const fastmd_system *s, const fastmd_result *r) {
+  return guarded([&] {
+    if (!r || r->size < sizeof(fastmd_result)) throw std::invalid_argument("result.size is not the size of fastmd_result");
+    return Call{p, s, Want::energy, {}, r}();
+  });
+}
+int fastmd_value(const fastmd_potential *p, const fastmd_system *s, const int64_t *row, double *G) {
+  return guarded([&] {
+    Call c{p, s, Want::value};
+    c.part.row = row, c.part.G = G;
+    return c();
+  });
+}
+int fastmd_vjp(const fastmd_potential *p, const fastmd_system *s, const int64_t *row, const double *g, const fastmd_result *r) {
+  return guarded([&] {
+    if (!r || r->size < sizeof(fastmd_result)) throw std::invalid_argument("result.size is not the size of fastmd_result");
+    fastmd_result gradient = *r;
+    gradient.energy = gradient.energies = nullptr;
+    Call c{p, s, Want::vjp, {}, &gradient};
+    c.part.row = row, c.part.g = g;
+    return c();
+  });
+}
+int fastmd_jvp(const fastmd_potential *p, const fastmd_system *s, const int64_t *row, const double *v, const double *h, const int32_t *strain_of, double *dG) {
+  return guarded([&] {
+    Call c{p, s, Want::jvp};
+    c.part.row = row, c.part.v = v, c.part.h = h, c.part.strain_of = strain_of, c.part.G = dG;
+    return c();
+  });
+}
+int fastmd_rows(const fastmd_potential *p, const fastmd_system *s, const int64_t *edge_row, double *rows) {
+  return guarded([&] {
+    Call c{p, s, Want::rows};
+    c.part.row = edge_row, c.part.G = rows;
+    return c();
+  });
+}
+
+}  // extern "C"

@@ -1,0 +1,125 @@
+// neighbourhood.hpp: the neighbours of one atom, gathered once into arrays that vectors can run over: sorted by element, each element's
+// stretch padded to whole vectors with neighbours beyond every cutoff. All later stages read these arrays; the last adds up the edge
+// gradients p_ij = dE_i/dd_ij here.
+#pragma once
+#include "fastmd.h"
+#include "radial.hpp"
+
+namespace fastmd {
+inline namespace FASTMD_ISA {
+
+// Cuts pieces off a block of memory, or, with base 0, only counts them.
+struct Carver {
+  char *base;
+  size_t used = 0;
+  template <class T> T *take(size_t n) {
+    T *p = base ? (T *)(base + used) : nullptr;
+    used += (n * sizeof(T) + 63) / 64 * 64;
+    return p;
+  }
+};
+
+template <class T> struct Neighbourhood {
+  T *x, *y, *z, *ux, *uy, *uz, *r, *inv;  // d_ij, its unit vector, length, 1 / length
+  T *px, *py, *pz;                        // dE_i/dd_ij
+  T *vx, *vy, *vz;                        // jvp only: the change of d_ij
+  T *fc, *dfc;                            // cutoff c: fc + c * cap
+  T *phi, *dphi;                          // shape s: phi + s * cap. In a jvp, dphi holds the change of phi, dphi/dr dr
+  int *edge, *id;                         // place in the row; atom j
+  int *from, *count;                      // by element: where its stretch begins, how many are real
+  int *item, *kind;                       // while gathering
+  int cap, end;                           // end of the last stretch
+
+  void carve(Carver &w, const Plan &p, int max_row, bool jvp) {
+    cap = round_up(max_row, width<T>) + (p.n_elements + 1) * width<T> + 2 * width<T>;
+    for (T **a : {&x, &y, &z, &ux, &uy, &uz, &r, &inv, &px, &py, &pz}) *a = w.take<T>(cap);
+    for (T **a : {&vx, &vy, &vz}) *a = jvp ? w.take<T>(cap) : nullptr;
+    fc = w.take<T>(size_t(cap) * p.max_cutoffs);
+    dfc = w.take<T>(size_t(cap) * p.max_cutoffs);
+    phi = w.take<T>(size_t(cap) * p.max_shapes);
+    dphi = w.take<T>(size_t(cap) * p.max_shapes);
+    for (int **a : {&edge, &id, &item, &kind}) *a = w.take<int>(cap);
+    from = w.take<int>(p.n_elements);
+    count = w.take<int>(p.n_elements);
+  }
+};
+
+// d_ij of edge m, in angstrom
+FASTMD_INLINE void displacement(const fastmd_system &s, int64_t i, int64_t m, double d[3]) {
+  if (s.d) {
+    for (int a = 0; a < 3; a++) d[a] = s.d[3 * m + a];
+    return;
+  }
+  const double *xi = s.x + 3 * i, *xj = s.x + 3 * int64_t(s.j[m]);
+  if (s.shift) {
+    const int32_t *h = s.shift + 3 * m;
+    const double *c = s.cell;
+    for (int a = 0; a < 3; a++) d[a] = xj[a] - xi[a] + (h[0] * c[a] + h[1] * c[3 + a] + h[2] * c[6 + a]);
+  } else {
+    for (int a = 0; a < 3; a++) d[a] = xj[a] - xi[a];
+  }
+}
+
+// Gathers the neighbours within `reach` (native units). Returns -1, or the edge of a neighbour on top of the atom.
+template <class T> int64_t gather(const Plan &plan, const fastmd_system &s, int64_t i, double reach, Neighbourhood<T> &h) noexcept {
+  const double native = 1 / plan.length, reach2 = reach * reach;
+  const int64_t first = s.first[i];
+  const int m = int(s.first[i + 1] - first), ne = plan.n_elements;
+  int n = 0;
+  int64_t clash = -1;
+  for (int e = 0; e < ne; e++) h.count[e] = 0;
+  for (int k = 0; k < m; k++) {
+    double d[3];
+    displacement(s, i, first + k, d);
+    double r2 = 0;
+    for (int a = 0; a < 3; a++) {
+      d[a] *= native;
+      r2 += d[a] * d[a];
+    }
+    if (!(r2 < reach2)) continue;
+    const int e = s.species[s.j[first + k]];
+    if (e < 0) continue;
+    if (r2 < 1e-12) clash = first + k;
+    h.px[n] = T(d[0]), h.py[n] = T(d[1]), h.pz[n] = T(d[2]);  // parked here until the stretches are known
+    h.item[n] = k;
+    h.kind[n] = e;
+    h.count[e]++;
+    n++;
+  }
+  int at = 0;
+  for (int e = 0; e < ne; e++) {
+    h.from[e] = at;
+    at += round_up(h.count[e], width<T>);
+  }
+  h.end = at;
+  const T far = T(4 * reach);
+  for (int k = 0; k < at + 2 * width<T>; k++) h.x[k] = far, h.y[k] = h.z[k] = 0;
+  for (int k = 0; k < n; k++) {
+    const int q = h.from[h.kind[k]]++;
+    h.x[q] = h.px[k], h.y[q] = h.py[k], h.z[q] = h.pz[k];
+    h.edge[q] = h.item[k];
+    h.id[q] = s.j[first + h.item[k]];
+  }
+  for (int e = 0; e < ne; e++) h.from[e] -= h.count[e];
+  for (int k = 0; k < at + 2 * width<T>; k += width<T>) {
+    vec<T> x = load(h.x + k), y = load(h.y + k), z = load(h.z + k), r = sqrt(x * x + y * y + z * z), inv = T(1) / r;
+    store<T>(h.r + k, r), store<T>(h.inv + k, inv);
+    store<T>(h.ux + k, x * inv), store<T>(h.uy + k, y * inv), store<T>(h.uz + k, z * inv);
+    store<T>(h.px + k, vec<T>{}), store<T>(h.py + k, vec<T>{}), store<T>(h.pz + k, vec<T>{});
+  }
+  return clash;
+}
+
+// All cutoffs, then the shapes on the elements that need them.
+template <class T> void shapes(const Plan &plan, const ElementPlan &e, Neighbourhood<T> &h) noexcept {
+  for (int c = 0; c < e.n_cutoffs; c++) cutoff_array<T>(e.cutoff[c], 0, h.end, h.r, h.fc + c * h.cap, h.dfc + c * h.cap);
+  for (int q = 0; q < e.n_shapes; q++) {
+    const Shape &s = e.shape[q];
+    for (int a = 0; a < plan.n_elements; a++)
+      if (s.used[a] && h.count[a])
+        shape_array<T>(s, h.from[a], h.from[a] + h.count[a], h.r, h.fc + s.cutoff * h.cap, h.dfc + s.cutoff * h.cap, h.phi + q * h.cap, h.dphi + q * h.cap);
+  }
+}
+
+}  // namespace FASTMD_ISA
+}  // namespace fastmd

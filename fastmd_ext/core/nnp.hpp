@@ -1,0 +1,282 @@
+// nnp.hpp: the one parser of potential files (*.nnp): plain text, a line per thing, read with std::from_chars, so no locale gets in.
+//
+//   fastmd-potential 1
+//   unit length angstrom 1              # the file's unit and its size in angstrom; then the same for energy in eV
+//   unit energy eV 1
+//   element Si offset -4.6              # in the order that numbers them; the offset is in the file's energy unit
+//   scaling center 0 1                  # none | minmax | center | center-minmax | sigma, and the interval it aims at
+//   functions Si 2
+//   G2 Si eta 0.1 rs 0 cutoff 6 poly2 stats 0.1 2.2 1.0 0.3        # stats: min max mean sigma over the training data
+//   G5 Si Si eta 0.01 lambda 1 zeta 4 cutoff 6 poly2 stats 0 1 0.5 0.2
+//   network Si 2
+//   layer 10 2 tanh                     # outputs, inputs, activation; then a line per output: its weights, last its bias
+//   ...
+//   note created 2026-11-21             # any number; free text
+//   end
+//
+// `#` starts a comment (not in notes). Nothing is allocated on the word of a count: counts are compared with what the file still holds.
+#pragma once
+#include <charconv>
+#include <cmath>
+#include <cstring>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+#include "plan.hpp"
+
+namespace fastmd {
+
+constexpr const char *CUTOFF_NAMES[] = {"cosine", "tanh3", "poly2"};
+constexpr const char *ACTIVATION_NAMES[] = {"identity", "tanh", "sigmoid", "relu", "softplus"};
+constexpr const char *SCALING_NAMES[] = {"none", "minmax", "center", "center-minmax", "sigma"};
+enum Scaling { SCALING_NONE, SCALING_MINMAX, SCALING_CENTER, SCALING_CENTER_MINMAX, SCALING_SIGMA };
+
+struct Function {
+  int kind = 0, a = -1, b = -1, cutoff_type = 0, line = 0;
+  double eta = 0, rs = 0, kappa = 0, lambda = 0, zeta = 0, cutoff = 0;
+};
+struct LayerText {
+  int n_in = 0, n_out = 0, activation = 0;
+  std::vector<double> weights, bias;
+};
+struct ElementText {
+  std::string symbol;
+  double offset = 0;
+  std::vector<Function> functions;
+  std::vector<double> stats;  // 4 per function, or none
+  std::vector<LayerText> layers;
+};
+struct Document {
+  std::string name, unit_name[2] = {"angstrom", "eV"};
+  double unit[2] = {1, 1}, low = 0, high = 1;
+  int scaling = SCALING_NONE;
+  std::vector<ElementText> elements;
+  std::vector<std::pair<std::string, std::string>> notes;
+};
+struct FileError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+class Parser {
+ public:
+  Parser(std::string_view text, std::string name) : rest_(text) { doc_.name = std::move(name); }
+
+  Document parse() {
+    header();
+    bool ended = false;
+    while (!ended && next_line()) {
+      const std::string_view w = word("a keyword");
+      if (w == "unit") unit();
+      else if (w == "element") element();
+      else if (w == "scaling") scaling();
+      else if (w == "functions") functions();
+      else if (w == "network") network();
+      else if (w == "note") note();
+      else if (w == "end") ended = true;
+      else fail("unknown keyword '" + shown(w) + "'");
+      if (!ended) finish_line();
+    }
+    if (!ended) fail("the file stops before its line 'end': it is truncated");
+    if (next_line()) fail("text after the line 'end'");
+    check();
+    return std::move(doc_);
+  }
+
+ private:
+  Document doc_;
+  std::string_view rest_, line_;
+  int number_ = 0;
+
+  [[noreturn]] void fail(const std::string &what) const { throw FileError(doc_.name + ":" + std::to_string(number_) + ": " + what); }
+  static std::string shown(std::string_view w) {
+    std::string s;
+    for (char c : w.substr(0, 40)) s += (c >= 32 && c < 127) ? c : '?';
+    return w.size() > 40 ? s + "..." : s;
+  }
+  // the next line that says something; false at the end of the text
+  bool next_line() {
+    while (!rest_.empty()) {
+      const size_t n = rest_.find('\n');
+      line_ = rest_.substr(0, n);
+      rest_.remove_prefix(n == std::string_view::npos ? rest_.size() : n + 1);
+      number_++;
+      if (line_.substr(0, 5) != "note ") line_ = line_.substr(0, line_.find('#'));
+      skip();
+      if (!line_.empty()) return true;
+    }
+    return false;
+  }
+  void skip() {
+    while (!line_.empty() && (line_[0] == ' ' || line_[0] == '\t' || line_[0] == '\r')) line_.remove_prefix(1);
+  }
+  bool at_end() {
+    skip();
+    return line_.empty();
+  }
+  std::string_view word(const char *wanted) {
+    skip();
+    if (line_.empty()) fail(std::string("expected ") + wanted + ", the line ends");
+    const std::string_view w = line_.substr(0, line_.find_first_of(" \t\r"));
+    line_.remove_prefix(w.size());
+    return w;
+  }
+  void expect(const char *wanted) {
+    const std::string_view w = word(wanted);
+    if (w != wanted) fail(std::string("expected '") + wanted + "', got '" + shown(w) + "'");
+  }
+  double real(const char *what) {
+    const std::string_view w = word(what);
+    double v = 0;
+    const auto r = std::from_chars(w.data(), w.data() + w.size(), v);
+    if (r.ec != std::errc() || r.ptr != w.data() + w.size() || !std::isfinite(v)) fail(std::string(what) + ": expected a finite number, got '" + shown(w) + "'");
+    return v;
+  }
+  int whole(const char *what, int low, int high) {
+    const std::string_view w = word(what);
+    int v = 0;
+    const auto r = std::from_chars(w.data(), w.data() + w.size(), v);
+    if (r.ec != std::errc() || r.ptr != w.data() + w.size() || v < low || v > high)
+      fail(std::string(what) + ": expected a whole number from " + std::to_string(low) + " to " + std::to_string(high) + ", got '" + shown(w) + "'");
+    return v;
+  }
+  template <size_t N> int choice(const char *what, const char *const (&names)[N]) {
+    const std::string_view w = word(what);
+    std::string all;
+    for (size_t k = 0; k < N; k++) {
+      if (w == names[k]) return int(k);
+      all += std::string(k ? ", " : "") + names[k];
+    }
+    fail(std::string(what) + ": expected one of " + all + ", got '" + shown(w) + "'");
+  }
+  int known_element(const char *what) {
+    const std::string_view w = word(what);
+    for (size_t k = 0; k < doc_.elements.size(); k++)
+      if (doc_.elements[k].symbol == w) return int(k);
+    fail(std::string(what) + ": element '" + shown(w) + "' has no line 'element' above");
+  }
+  void finish_line() {
+    if (!at_end()) fail("more on the line than expected: '" + shown(line_) + "'");
+  }
+  void header() {
+    if (!next_line() || word("fastmd-potential") != "fastmd-potential") fail("not a fastmd potential file: its first line must be 'fastmd-potential 1'");
+    const std::string_view w = word("the version");
+    if (w != "1") fail("version " + shown(w) + " of the format; this fastmd reads version 1: update fastmd");
+    finish_line();
+  }
+  void unit() {
+    const char *const names[] = {"length", "energy"};
+    const int k = choice("unit", names);
+    doc_.unit_name[k] = std::string(word("the unit's name"));
+    doc_.unit[k] = real("the unit's size");
+    if (!(doc_.unit[k] > 0)) fail("the unit's size must be > 0");
+  }
+  void element() {
+    const std::string_view w = word("an element symbol");
+    bool letters = w.size() <= 3;
+    for (char c : w) letters = letters && ((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'));
+    if (!letters) fail("'" + shown(w) + "' is no element symbol");
+    for (const auto &e : doc_.elements)
+      if (e.symbol == w) fail("element " + e.symbol + " stands twice");
+    if (doc_.elements.size() == 118) fail("more than 118 elements");
+    doc_.elements.push_back({std::string(w), 0, {}, {}, {}});
+    expect("offset");
+    doc_.elements.back().offset = real("offset");
+  }
+  void scaling() {
+    doc_.scaling = choice("scaling", SCALING_NAMES);
+    doc_.low = real("scaling, lower end");
+    doc_.high = real("scaling, upper end");
+    if (!(doc_.high > doc_.low)) fail("scaling: the upper end must be above the lower");
+  }
+  double field(const char *name) {
+    expect(name);
+    return real(name);
+  }
+  void functions() {
+    ElementText &e = doc_.elements[known_element("functions")];
+    if (!e.functions.empty()) fail("the functions of " + e.symbol + " stand twice");
+    const int n = whole("number of functions", 0, 1000000);
+    finish_line();
+    for (int k = 0; k < n; k++) {
+      if (!next_line()) fail("the file ends among the functions of " + e.symbol + ": " + std::to_string(k) + " of " + std::to_string(n) + " are there");
+      function(e);
+      finish_line();
+    }
+  }
+  void function(ElementText &e) {
+    const char *const kinds[] = {"G1", "G2", "G3", "G4", "G5"};
+    Function f;
+    f.line = number_;
+    f.kind = choice("symmetry function", kinds) + 1;
+    f.a = known_element("neighbour element");
+    if (f.kind >= 4) f.b = known_element("second neighbour element");
+    if (f.b >= 0 && f.b < f.a) std::swap(f.a, f.b);
+    if (f.kind == 2) f.eta = field("eta"), f.rs = field("rs");
+    if (f.kind == 3) f.kappa = field("kappa");
+    if (f.kind >= 4) f.eta = field("eta"), f.lambda = field("lambda"), f.zeta = field("zeta");
+    f.cutoff = field("cutoff");
+    f.cutoff_type = choice("cutoff type", CUTOFF_NAMES);
+    if (f.eta < 0) fail("eta must be >= 0, got " + std::to_string(f.eta));
+    if (!(f.cutoff > 0)) fail("cutoff must be > 0, got " + std::to_string(f.cutoff));
+    if (f.kind >= 4 && f.zeta < 1) fail("zeta must be >= 1 (below that the force is infinite at some angle), got " + std::to_string(f.zeta));
+    if (!at_end()) {
+      expect("stats");
+      for (const char *what : {"min", "max", "mean", "sigma"}) e.stats.push_back(real(what));
+    }
+    e.functions.push_back(f);
+    if (!e.stats.empty() && e.stats.size() != 4 * e.functions.size()) fail("either all functions of an element have 'stats' or none");
+  }
+  void network() {
+    ElementText &e = doc_.elements[known_element("network")];
+    if (!e.layers.empty()) fail("the network of " + e.symbol + " stands twice");
+    const int n = whole("number of layers", 1, 1000);
+    finish_line();
+    int n_in = int(e.functions.size());
+    for (int l = 0; l < n; l++) {
+      if (!next_line()) fail("the file ends in the network of " + e.symbol);
+      expect("layer");
+      LayerText y;
+      y.n_out = whole("outputs of the layer", 1, 1000000);
+      y.n_in = whole("inputs of the layer", 1, 1000000);
+      y.activation = choice("activation", ACTIVATION_NAMES);
+      finish_line();
+      if (y.n_in != n_in) fail("layer " + std::to_string(l + 1) + " of " + e.symbol + " has " + std::to_string(y.n_in) + " inputs, what comes before it gives " + std::to_string(n_in));
+      if (l + 1 == n && y.n_out != 1) fail("the last layer of " + e.symbol + " must have 1 output, it has " + std::to_string(y.n_out));
+      if (size_t(y.n_out) > rest_.size() / 2 / (size_t(y.n_in) + 1)) fail("the file is too short for a layer of " + std::to_string(y.n_out) + " x " + std::to_string(y.n_in) + " weights");
+      for (int o = 0; o < y.n_out; o++) {
+        if (!next_line()) fail("the file ends among the weights of " + e.symbol);
+        for (int k = 0; k < y.n_in; k++) y.weights.push_back(real("weight"));
+        y.bias.push_back(real("bias"));
+        finish_line();
+      }
+      n_in = y.n_out;
+      e.layers.push_back(std::move(y));
+    }
+  }
+  void note() {
+    const std::string key(word("the note's key"));
+    skip();
+    while (!line_.empty() && line_.back() == '\r') line_.remove_suffix(1);
+    doc_.notes.emplace_back(key, std::string(line_));
+    line_ = {};
+  }
+  void check() {
+    if (doc_.elements.empty()) fail("no line 'element'");
+    size_t networks = 0;
+    for (const auto &e : doc_.elements) {
+      networks += !e.layers.empty();
+      for (size_t k = 0; k < e.functions.size() && doc_.scaling != SCALING_NONE; k++) {
+        number_ = e.functions[k].line;
+        if (e.stats.empty()) fail("scaling needs 'stats' for each function");
+        const double *s = &e.stats[4 * k];
+        if ((doc_.scaling == SCALING_MINMAX || doc_.scaling == SCALING_CENTER_MINMAX) && !(s[1] > s[0])) fail("max must be above min for this scaling: leave out functions that do not vary");
+        if (doc_.scaling == SCALING_SIGMA && !(s[3] > 0)) fail("sigma must be > 0 for this scaling: leave out functions that do not vary");
+      }
+    }
+    if (networks && networks != doc_.elements.size()) fail("some elements have a network and some have none");
+  }
+};
+
+}  // namespace fastmd

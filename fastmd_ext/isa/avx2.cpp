@@ -1,0 +1,2 @@
+#define FASTMD_ISA avx2
+#include "../core/isa.hpp"

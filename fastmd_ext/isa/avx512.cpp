@@ -1,0 +1,2 @@
+#define FASTMD_ISA avx512
+#include "../core/isa.hpp"

@@ -1,0 +1,2 @@
+#define FASTMD_ISA baseline
+#include "../core/isa.hpp"

@@ -1,0 +1,56 @@
+"""Builds libfastmd (plain C++, one library for each instruction set) and the Cython face over it. All else is in pyproject.toml."""
+
+import platform
+import shutil
+from pathlib import Path
+
+import numpy
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+CORE = Path("fastmd_ext/core")
+HEADERS = sorted(str(p) for p in CORE.glob("*.h*"))
+# Single flags in place of -ffast-math, which would break NaN checks and flush subnormals for the whole process.
+FLAGS = ["-std=c++17", "-O3", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden", "-fno-gnu-unique", "-Wall", "-Wextra"]
+ISAS = {"baseline": []}
+if platform.machine() in ("x86_64", "AMD64"):
+    ISAS["avx2"] = ["-mavx2", "-mfma"]
+    # GCC 12 takes the "undefined" register of its own intrinsics for an uninitialised variable.
+    ISAS["avx512"] = ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma", "-mprefer-vector-width=512", "-Wno-maybe-uninitialized"]
+
+
+class Library(Extension):
+    """A plain shared library, libfastmd*.so: no Python in it, no Python version in its name."""
+
+
+class Build(build_ext):
+    def get_ext_filename(self, fullname):
+        if fullname.split(".")[-1].startswith("libfastmd"):
+            return fullname.replace(".", "/") + ".so"
+        return super().get_ext_filename(fullname)
+
+    def get_export_symbols(self, ext):
+        return [] if isinstance(ext, Library) else super().get_export_symbols(ext)
+
+    def build_extension(self, ext):
+        if not isinstance(ext, Library):  # libfastmd was built before it
+            ext.library_dirs.append(str(Path(self.get_ext_fullpath("fastmd.lib.libfastmd")).parent))
+        super().build_extension(ext)
+
+
+def library(name, source, flags=(), libraries=()):
+    return Library(f"fastmd.lib.{name}", [source], language="c++", depends=HEADERS, include_dirs=[str(CORE)],
+                   extra_compile_args=FLAGS + list(flags), extra_link_args=["-fvisibility=hidden"], libraries=list(libraries))
+
+
+extensions = [library(f"libfastmd_{isa}", f"fastmd_ext/isa/{isa}.cpp", flags) for isa, flags in ISAS.items()]
+extensions.append(library("libfastmd", str(CORE / "libfastmd.cpp"), libraries=["dl", "pthread"]))
+extensions.append(Extension("fastmd._core", ["fastmd_ext/_core.pyx"], depends=HEADERS, include_dirs=[str(CORE), numpy.get_include()],
+                            libraries=["fastmd"], runtime_library_dirs=["$ORIGIN/lib"], define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")]))
+
+# The header travels with the library, for C programs and MD codes that embed it.
+for folder in ("include", "lib"):
+    Path("fastmd", folder).mkdir(exist_ok=True)
+shutil.copyfile(CORE / "fastmd.h", "fastmd/include/fastmd.h")
+
+setup(ext_modules=extensions, cmdclass={"build_ext": Build})
