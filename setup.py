@@ -4,7 +4,6 @@ import platform
 import shutil
 from pathlib import Path
 
-import numpy
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
@@ -24,6 +23,13 @@ class Library(Extension):
 
 
 class Build(build_ext):
+    def run(self):  # the header travels with the library, for C programs and MD codes that embed it
+        lib = Path(self.get_ext_fullpath("fastmd.lib.libfastmd")).parent
+        for folder in (lib, lib.with_name("include")):
+            folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(CORE / "fastmd.h", lib.with_name("include") / "fastmd.h")
+        super().run()
+
     def get_ext_filename(self, fullname):
         if fullname.split(".")[-1].startswith("libfastmd"):
             return fullname.replace(".", "/") + ".so"
@@ -45,12 +51,7 @@ def library(name, source, flags=(), libraries=()):
 
 extensions = [library(f"libfastmd_{isa}", f"fastmd_ext/isa/{isa}.cpp", flags) for isa, flags in ISAS.items()]
 extensions.append(library("libfastmd", str(CORE / "libfastmd.cpp"), libraries=["dl", "pthread"]))
-extensions.append(Extension("fastmd._core", ["fastmd_ext/_core.pyx"], depends=HEADERS, include_dirs=[str(CORE), numpy.get_include()],
-                            libraries=["fastmd"], runtime_library_dirs=["$ORIGIN/lib"], define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")]))
-
-# The header travels with the library, for C programs and MD codes that embed it.
-for folder in ("include", "lib"):
-    Path("fastmd", folder).mkdir(exist_ok=True)
-shutil.copyfile(CORE / "fastmd.h", "fastmd/include/fastmd.h")
+extensions.append(Extension("fastmd._core", ["fastmd_ext/_core.pyx"], depends=HEADERS, include_dirs=[str(CORE)],
+                            libraries=["fastmd"], runtime_library_dirs=["$ORIGIN/lib"]))
 
 setup(ext_modules=extensions, cmdclass={"build_ext": Build})

@@ -1,0 +1,51 @@
+# make demo    the README's example          make test    the tests          make help    the rest
+# Everything lands in .venv, made once and brought up to date when the kernels or the list of dependencies change.
+
+PYTHON ?= python3
+BIN := .venv/bin
+SOURCES := setup.py pyproject.toml constraints.txt $(wildcard fastmd_ext/*.pyx fastmd_ext/*/*.cpp fastmd_ext/*/*.h fastmd_ext/*/*.hpp)
+
+# Relative, since pip splits these at spaces. Older pip takes the first for what it builds with too, newer pip wants the second.
+export PIP_CONSTRAINT := constraints.txt
+export PIP_BUILD_CONSTRAINT := constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test test-slow bench clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make demo        train a potential for silicon and run molecular dynamics with it; the results land in demo/"
+	@echo "make test        build and run the tests"
+	@echo "make test-slow   the tests that take minutes"
+	@echo "make bench       time the kernels on one thread"
+	@echo "make clean       remove .venv and all that was built"
+	@echo ""
+	@echo "Both build in .venv with python3; another interpreter: make test PYTHON=python3.12"
+	@echo "One test: $(BIN)/python -m pytest -k neighbour"
+
+demo: .venv/made-train
+	$(BIN)/python examples/silicon.py
+
+test: .venv/made-test
+	$(BIN)/python -m pytest
+
+test-slow: .venv/made-test
+	$(BIN)/python -m pytest -m slow
+
+bench: .venv/made-test
+	FASTMD_THREADS=1 $(BIN)/python -m pytest bench --benchmark-columns=min,median,rounds --benchmark-sort=name
+
+.venv/made:
+	@command -v g++ >/dev/null || { echo "fastmd needs a C++17 compiler: no g++ found. On Debian or Ubuntu: apt install g++"; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "fastmd needs Python 3.10 or later: no $(PYTHON) found. Name yours: make test PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "fastmd needs Python 3.10 or later; $(PYTHON) is older. Name another: make test PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "$(PYTHON) has no venv module. On Debian or Ubuntu: apt install python3-venv"; exit 1; }
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/made-%: .venv/made $(SOURCES)
+	$(BIN)/pip install -q -e ".[$*]" -c constraints.txt
+	@touch $@
+
+clean:
+	rm -rf .venv build dist demo fastmd.egg-info fastmd/lib fastmd/include fastmd/_core*.so fastmd_ext/_core.c
