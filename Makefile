@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := setup.py pyproject.toml constraints.txt $(wildcard fastmd_ext/*.pyx fastmd_ext/*/*.cpp fastmd_ext/*/*.h fastmd_ext/*/*.hpp)
+SOURCES := setup.py pyproject.toml constraints.txt $(wildcard fastmd_ext/*.pyx fastmd_ext/*/*.cpp fastmd_ext/*/*.h fastmd_ext/*/*.hpp fastmd_ext/*/*.map)
 
 # Relative, since pip splits these at spaces. Older pip takes the first for what it builds with too, newer pip wants the second.
 export PIP_CONSTRAINT := constraints.txt
@@ -44,7 +44,7 @@ bench: .venv/made-test
 	@touch $@
 
 .venv/made-%: .venv/made $(SOURCES)
-	$(BIN)/pip install -q -e ".[$*]" -c constraints.txt
+	$(BIN)/pip install -q -e ".[$*]"
 	@touch $@
 
 clean:

@@ -9,6 +9,7 @@ from setuptools.command.build_ext import build_ext
 
 CORE = Path("fastmd_ext/core")
 HEADERS = sorted(str(p) for p in CORE.glob("*.h*"))
+EXPORTS = str(CORE / "exports.map")
 # Single flags in place of -ffast-math, which would break NaN checks and flush subnormals for the whole process.
 FLAGS = ["-std=c++17", "-O3", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden", "-fno-gnu-unique", "-Wall", "-Wextra"]
 ISAS = {"baseline": []}
@@ -45,8 +46,8 @@ class Build(build_ext):
 
 
 def library(name, source, flags=(), libraries=()):
-    return Library(f"fastmd.lib.{name}", [source], language="c++", depends=HEADERS, include_dirs=[str(CORE)],
-                   extra_compile_args=FLAGS + list(flags), extra_link_args=["-fvisibility=hidden"], libraries=list(libraries))
+    return Library(f"fastmd.lib.{name}", [source], language="c++", depends=[*HEADERS, EXPORTS], include_dirs=[str(CORE)],
+                   extra_compile_args=FLAGS + list(flags), extra_link_args=[f"-Wl,--version-script={EXPORTS}"], libraries=list(libraries))
 
 
 extensions = [library(f"libfastmd_{isa}", f"fastmd_ext/isa/{isa}.cpp", flags) for isa, flags in ISAS.items()]

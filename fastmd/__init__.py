@@ -23,9 +23,10 @@ __all__ = sorted(_HOME)
 
 
 def __getattr__(name):
-    if name not in _HOME:
+    home = "symmetry" if name[:1] == "G" and name[1:].isdigit() else _HOME.get(name)
+    if home is None:
         raise AttributeError(f"module 'fastmd' has no attribute {name!r}")
-    return getattr(importlib.import_module("." + _HOME[name], __name__), name)
+    return getattr(importlib.import_module("." + home, __name__), name)
 
 
 def __dir__():

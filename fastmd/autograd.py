@@ -72,7 +72,19 @@ class _Value(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, g):
-        return (*_Vjp.apply(g, *ctx.saved_tensors, ctx.batch), None)
+        return (*_Vjp.apply(g, *_Guard.apply(*ctx.saved_tensors), ctx.batch), None)
+
+
+class _Guard(torch.autograd.Function):
+    """Nothing, until somebody walks back through it to differentiate a force by a position."""
+
+    @staticmethod
+    def forward(ctx, positions, strain):
+        return positions.view_as(positions), strain.view_as(strain)
+
+    @staticmethod
+    def backward(ctx, *_):
+        raise RuntimeError(_NO_SECOND)
 
 
 class _Vjp(torch.autograd.Function):
@@ -83,8 +95,6 @@ class _Vjp(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, v, h):
-        if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
-            raise RuntimeError(_NO_SECOND)
         return _Jvp.apply(v, h, ctx.batch), None, None, None
 
 

@@ -97,7 +97,7 @@ class NNPotential(Potential):
         self.offsets = {e: float((offsets or {}).get(e, 0.0)) for e in functions}
         self.notes = {str(k): " ".join(str(v).split()) for k, v in (notes or {}).items()}
         for key in self.notes:
-            if not key or key.split() != [key]:
+            if not key or any(c in " \t\r\n" for c in key):
                 raise ValueError(f"notes: a key must be one word, got {key!r}")
         self.threads = threads
         self.elements = tuple(self.functions)

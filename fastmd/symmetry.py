@@ -12,7 +12,10 @@ from ase.data import atomic_numbers
 from . import _check, _core
 
 CUTOFF_TYPES = ("cosine", "tanh3", "poly2")
+# By kind: neighbours and parameters, as in KINDS of fastmd_ext/core/plan.hpp; the file's parser holds the two against each other.
+_NEIGHBOURS = {1: 1, 2: 1, 3: 1, 4: 2, 5: 2}
 _FIELDS = {1: (), 2: ("eta", "rs"), 3: ("kappa",), 4: ("eta", "lambda_", "zeta"), 5: ("eta", "lambda_", "zeta")}
+_BOUNDS = {"eta": {"at_least": 0}, "zeta": {"at_least": 1}}
 
 
 @dataclass(frozen=True)
@@ -37,19 +40,18 @@ class SymmetryFunction:
 
     def __post_init__(self):
         if self.kind not in _FIELDS:
-            raise ValueError(f"kind must be 1..5, got {self.kind!r}")
+            raise ValueError(f"kind must be 1..{max(_FIELDS)}, got {self.kind!r}")
         elements = tuple(self.elements)
-        if len(elements) != (2 if self.kind >= 4 else 1):
-            raise ValueError(f"elements: G{self.kind} takes {'two neighbour elements' if self.kind >= 4 else 'one neighbour element'}, got {elements}")
+        if len(elements) != _NEIGHBOURS[self.kind]:
+            raise ValueError(f"elements: G{self.kind} takes {'two neighbour elements' if _NEIGHBOURS[self.kind] == 2 else 'one neighbour element'}, got {elements}")
         for e in elements:
             if e not in atomic_numbers:
                 raise ValueError(f"elements: {e!r} is no chemical symbol")
         object.__setattr__(self, "elements", elements)
         object.__setattr__(self, "cutoff", _check.number("cutoff", self.cutoff, "angstrom", above=0))
-        bounds = {"eta": {"at_least": 0}, "zeta": {"at_least": 1}}
-        for name in ("eta", "rs", "kappa", "lambda_", "zeta"):
+        for name in dict.fromkeys(n for fields in _FIELDS.values() for n in fields):
             if name in _FIELDS[self.kind]:
-                object.__setattr__(self, name, _check.number(name, getattr(self, name), **bounds.get(name, {})))
+                object.__setattr__(self, name, _check.number(name, getattr(self, name), **_BOUNDS.get(name, {})))
             elif getattr(self, name) != 0:
                 raise ValueError(f"{name}: G{self.kind} has no such parameter")
         if self.cutoff_type not in CUTOFF_TYPES:
@@ -218,7 +220,7 @@ class Descriptor:
         start = np.concatenate([[0], np.cumsum(size)])
         flat = np.zeros((start[-1], 3))
         self._core.rows(system, np.ascontiguousarray(start), flat)
-        return [flat[a:b].reshape(c, -1, 3) for a, b, c in zip(start, start[1:], count)]
+        return [flat[a:b].reshape(c, layout.functions[s], 3) for a, b, c, s in zip(start, start[1:], count, species)]
 
     def describe(self, atoms, pairs=None):
         """{element: (atoms of it, functions)}: the values of a structure, atoms in their order."""

@@ -18,9 +18,10 @@ cdef extern from "fastmd.h" nogil:
     ctypedef struct fastmd_pairs
     ctypedef struct fastmd_potential
     ctypedef struct fastmd_function:
-        int kind, a, b
-        double eta, rs, kappa, zeta, cutoff
-        double lambda_ "lambda"
+        int kind, a, b, n_parameters
+        const char *name[4]
+        double value[4]
+        double cutoff
         const char *cutoff_type
     ctypedef struct fastmd_system:
         size_t size
@@ -175,7 +176,10 @@ cdef class Core:
         cdef fastmd_function f
         if fastmd_get_function(self.p, e, k, &f):
             _raise()
-        return dict(kind=f.kind, a=f.a, b=f.b, eta=f.eta, rs=f.rs, kappa=f.kappa, lambda_=f.lambda_, zeta=f.zeta, cutoff=f.cutoff, cutoff_type=f.cutoff_type.decode())
+        parameters = {f.name[q].decode(): f.value[q] for q in range(f.n_parameters)}
+        if "lambda" in parameters:
+            parameters["lambda_"] = parameters.pop("lambda")
+        return dict(kind=f.kind, a=f.a, b=f.b, cutoff=f.cutoff, cutoff_type=f.cutoff_type.decode(), **parameters)
 
     def scaling(self):
         cdef double low, high

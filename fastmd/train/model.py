@@ -58,4 +58,7 @@ class Model(nn.Module):
             return energies, None, None
         g = torch.autograd.grad(energies.sum(), blocks, create_graph=torch.is_grad_enabled(), allow_unused=True, materialize_grads=True)
         x, h = autograd.vjp(torch.cat([q.reshape(-1) for q in g]), batch)
-        return energies, -x, h / batch.volume[:, None, None]
+        # Divided by 1 where there is no volume: NaN there would come back in the gradients, even of what is masked.
+        periodic = torch.isfinite(batch.volume)[:, None, None]
+        stress = h / torch.where(periodic, batch.volume[:, None, None], 1.0)
+        return energies, -x, torch.where(periodic, stress, torch.nan)

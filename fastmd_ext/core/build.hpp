@@ -93,13 +93,13 @@ class Potential {
       const Function &f = e.functions[k];
       p.reach = std::max(p.reach, f.cutoff);
       const int cut = place(cutoffs, CutoffKey{f.cutoff_type, f.cutoff});
-      const ShapeKey key = f.kind == 1 ? ShapeKey{SHAPE_ONE, 0, 0, cut} : f.kind == 3 ? ShapeKey{SHAPE_COSINE, f.kappa, 0, cut} : ShapeKey{SHAPE_GAUSSIAN, f.eta, f.rs, cut};
-      const int s = shape_of[k] = place(shapes, key);
+      const bool two = f.is().neighbours == 2;
+      const int s = shape_of[k] = place(shapes, ShapeKey{f.is().shape, f.p[0], two ? 0 : f.p[1], cut});
       used.resize(shapes.size(), std::vector<uint8_t>(ne));
       used[s][f.a] = 1;
-      if (f.kind >= 4) {
+      if (two) {
         used[s][f.b] = 1;
-        angular[BlockKey{f.kind == 4, f.a, f.b, cut}].push_back(k);
+        angular[BlockKey{f.is().narrow, f.a, f.b, cut}].push_back(k);
       } else {
         radial.push_back({s, f.a, k});
       }
@@ -156,13 +156,13 @@ class Potential {
       return bases.back();
     };
     std::vector<int> sorted = members;  // small powers first: larger ones are made of them
-    std::stable_sort(sorted.begin(), sorted.end(), [&](int x, int y) { return e.functions[x].zeta < e.functions[y].zeta; });
+    std::stable_sort(sorted.begin(), sorted.end(), [&](int x, int y) { return e.functions[x].zeta() < e.functions[y].zeta(); });
     for (int k : sorted) {
       const Function &f = e.functions[k];
-      terms.push_back({place(channels, shape_of[k]), k, power(ops, n_slots, base(f.lambda), f.zeta), 0, std::exp2(1 - f.zeta), f.lambda * f.zeta});
+      terms.push_back({place(channels, shape_of[k]), k, power(ops, n_slots, base(f.lambda()), f.zeta()), 0, std::exp2(1 - f.zeta()), f.lambda() * f.zeta()});
     }
     b.n_value_ops = int(ops.size());
-    for (auto &t : terms) t.derivative = power(ops, n_slots, base(e.functions[t.index].lambda), e.functions[t.index].zeta - 1);
+    for (auto &t : terms) t.derivative = power(ops, n_slots, base(e.functions[t.index].lambda()), e.functions[t.index].zeta() - 1);
     std::stable_sort(terms.begin(), terms.end(), [](const Term &x, const Term &y) { return x.channel < y.channel; });
     b.n_channels = int(channels.size()), b.shape = channels.data();
     b.n_ops = int(ops.size()), b.op = ops.data();

@@ -57,10 +57,13 @@ FASTMD_API int fastmd_has_network(const fastmd_potential *);
 FASTMD_API double fastmd_offset(const fastmd_potential *, int element);    /* in the file's own energy unit */
 FASTMD_API double fastmd_unit(const fastmd_potential *, int which, const char **name); /* 0 length, 1 energy: its size in angstrom, eV */
 FASTMD_API int fastmd_n_functions(const fastmd_potential *, int element);
-typedef struct fastmd_function {  /* parameters in the file's own units; those that a kind does not have are 0 */
-  int kind;                       /* 1..5 for G1..G5 */
-  int a, b;                       /* neighbour elements; b = -1 for G1..G3 */
-  double eta, rs, kappa, lambda, zeta, cutoff;
+typedef struct fastmd_function {
+  int kind;                       /* 1 for G1, 2 for G2, ... */
+  int a, b;                       /* neighbour elements; b = -1 for the kinds that take one */
+  int n_parameters;               /* in the file's own units and order */
+  const char *name[4];
+  double value[4];
+  double cutoff;
   const char *cutoff_type;
 } fastmd_function;
 FASTMD_API int fastmd_get_function(const fastmd_potential *, int element, int k, fastmd_function *);

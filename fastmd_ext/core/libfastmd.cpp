@@ -342,7 +342,8 @@ int fastmd_n_functions(const fastmd_potential *p, int e) { return element(p, e) 
 int fastmd_get_function(const fastmd_potential *p, int e, int k, fastmd_function *out) {
   if (!out || k < 0 || k >= fastmd_n_functions(p, e)) return fail(FASTMD_EARGUMENT, "no such function");
   const Function &f = element(p, e)->functions[k];
-  *out = {f.kind, f.a, f.b, f.eta, f.rs, f.kappa, f.lambda, f.zeta, f.cutoff, CUTOFF_NAMES[f.cutoff_type]};
+  *out = {f.kind + 1, f.a, f.b, f.is().n_parameters, {}, {}, f.cutoff, CUTOFF_NAMES[f.cutoff_type]};
+  for (int q = 0; q < out->n_parameters; q++) out->name[q] = f.is().parameter[q].name, out->value[q] = f.p[q];
   return 0;
 }
 const char *fastmd_scaling(const fastmd_potential *p, double *low, double *high) {

@@ -31,11 +31,19 @@ namespace fastmd {
 constexpr const char *CUTOFF_NAMES[] = {"cosine", "tanh3", "poly2"};
 constexpr const char *ACTIVATION_NAMES[] = {"identity", "tanh", "sigmoid", "relu", "softplus"};
 constexpr const char *SCALING_NAMES[] = {"none", "minmax", "center", "center-minmax", "sigma"};
+constexpr std::string_view SYMBOLS =  // X: a dummy, as in ASE
+    " X H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr "
+    "Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb "
+    "Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm Md No Lr Rf "
+    "Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og ";
 enum Scaling { SCALING_NONE, SCALING_MINMAX, SCALING_CENTER, SCALING_CENTER_MINMAX, SCALING_SIGMA };
 
 struct Function {
-  int kind = 0, a = -1, b = -1, cutoff_type = 0, line = 0;
-  double eta = 0, rs = 0, kappa = 0, lambda = 0, zeta = 0, cutoff = 0;
+  int kind = 0, a = -1, b = -1, cutoff_type = 0, line = 0;  // kind: row of KINDS
+  double p[MAX_PARAMETERS] = {}, cutoff = 0;
+  const Kind &is() const { return KINDS[kind]; }
+  double lambda() const { return p[1]; }
+  double zeta() const { return p[2]; }
 };
 struct LayerText {
   int n_in = 0, n_out = 0, activation = 0;
@@ -94,6 +102,10 @@ class Parser {
     std::string s;
     for (char c : w.substr(0, 40)) s += (c >= 32 && c < 127) ? c : '?';
     return w.size() > 40 ? s + "..." : s;
+  }
+  static std::string shortest(double v) {
+    char text[32];
+    return std::string(text, std::to_chars(text, text + sizeof text, v).ptr);
   }
   // the next line that says something; false at the end of the text
   bool next_line() {
@@ -176,7 +188,7 @@ class Parser {
     const std::string_view w = word("an element symbol");
     bool letters = w.size() <= 3;
     for (char c : w) letters = letters && ((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'));
-    if (!letters) fail("'" + shown(w) + "' is no element symbol");
+    if (!letters || SYMBOLS.find(" " + std::string(w) + " ") == std::string_view::npos) fail("'" + shown(w) + "' is no element symbol");
     for (const auto &e : doc_.elements)
       if (e.symbol == w) fail("element " + e.symbol + " stands twice");
     if (doc_.elements.size() == 118) fail("more than 118 elements");
@@ -206,21 +218,22 @@ class Parser {
     }
   }
   void function(ElementText &e) {
-    const char *const kinds[] = {"G1", "G2", "G3", "G4", "G5"};
+    const char *kinds[N_KINDS];
+    for (int k = 0; k < N_KINDS; k++) kinds[k] = KINDS[k].name;
     Function f;
     f.line = number_;
-    f.kind = choice("symmetry function", kinds) + 1;
+    f.kind = choice("symmetry function", kinds);
     f.a = known_element("neighbour element");
-    if (f.kind >= 4) f.b = known_element("second neighbour element");
+    if (f.is().neighbours == 2) f.b = known_element("second neighbour element");
     if (f.b >= 0 && f.b < f.a) std::swap(f.a, f.b);
-    if (f.kind == 2) f.eta = field("eta"), f.rs = field("rs");
-    if (f.kind == 3) f.kappa = field("kappa");
-    if (f.kind >= 4) f.eta = field("eta"), f.lambda = field("lambda"), f.zeta = field("zeta");
+    for (int q = 0; q < f.is().n_parameters; q++) {
+      const Parameter &p = f.is().parameter[q];
+      f.p[q] = field(p.name);
+      if (f.p[q] < p.least) fail(std::string(p.name) + " must be >= " + shortest(p.least) + p.why + ", got " + shortest(f.p[q]));
+    }
     f.cutoff = field("cutoff");
     f.cutoff_type = choice("cutoff type", CUTOFF_NAMES);
-    if (f.eta < 0) fail("eta must be >= 0, got " + std::to_string(f.eta));
-    if (!(f.cutoff > 0)) fail("cutoff must be > 0, got " + std::to_string(f.cutoff));
-    if (f.kind >= 4 && f.zeta < 1) fail("zeta must be >= 1 (below that the force is infinite at some angle), got " + std::to_string(f.zeta));
+    if (!(f.cutoff > 0)) fail("cutoff must be > 0, got " + shortest(f.cutoff));
     if (!at_end()) {
       expect("stats");
       for (const char *what : {"min", "max", "mean", "sigma"}) e.stats.push_back(real(what));

@@ -15,6 +15,34 @@ enum CutoffType { CUTOFF_COSINE, CUTOFF_TANH3, CUTOFF_POLY2, N_CUTOFF_TYPES };
 enum ShapeKind { SHAPE_ONE, SHAPE_GAUSSIAN, SHAPE_COSINE };
 enum Activation { ACT_IDENTITY, ACT_TANH, ACT_SIGMOID, ACT_RELU, ACT_SOFTPLUS, N_ACTIVATIONS };
 
+// Every kind of symmetry function, G1 first: its name, how many neighbours a term of it takes, whether r_jk is among its distances, the
+// shape that each distance contributes, and its parameters in the order of the potential file. A radial kind hands its parameters to the
+// shape as p0 and p1; an angular kind hands over the first, and then come lambda and zeta.
+struct Parameter {
+  const char *name;
+  double least;
+  const char *why;  // the rest of the message where the value is below that
+};
+constexpr double ANY = -1e300;
+constexpr Parameter ETA = {"eta", 0, ""}, LAMBDA = {"lambda", ANY, ""}, ZETA = {"zeta", 1, " (below that the force is infinite at some angle)"};
+constexpr int MAX_PARAMETERS = 3;
+struct Kind {
+  const char *name;
+  int neighbours;
+  bool narrow;
+  ShapeKind shape;
+  int n_parameters;
+  Parameter parameter[MAX_PARAMETERS];
+};
+constexpr Kind KINDS[] = {
+    {"G1", 1, false, SHAPE_ONE, 0, {}},
+    {"G2", 1, false, SHAPE_GAUSSIAN, 2, {ETA, {"rs", ANY, ""}}},
+    {"G3", 1, false, SHAPE_COSINE, 1, {{"kappa", ANY, ""}}},
+    {"G4", 2, true, SHAPE_GAUSSIAN, 3, {ETA, LAMBDA, ZETA}},
+    {"G5", 2, false, SHAPE_GAUSSIAN, 3, {ETA, LAMBDA, ZETA}},
+};
+constexpr int N_KINDS = sizeof KINDS / sizeof *KINDS;
+
 // lanes of the network's batch: atoms side by side. Fixed, so that the order of additions is the same for every instruction set.
 constexpr int LANES = 8;
 
