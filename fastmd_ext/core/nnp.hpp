@@ -280,6 +280,10 @@ class Parser {
     size_t networks = 0;
     for (const auto &e : doc_.elements) {
       networks += !e.layers.empty();
+      for (const Function &f : e.functions) {
+        number_ = f.line;
+        if (!std::isfinite(f.cutoff * doc_.unit[0])) fail("the cutoff is not finite in angstrom");
+      }
       for (size_t k = 0; k < e.functions.size() && doc_.scaling != SCALING_NONE; k++) {
         number_ = e.functions[k].line;
         if (e.stats.empty()) fail("scaling needs 'stats' for each function");
