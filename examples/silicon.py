@@ -97,7 +97,7 @@ def main(folder):
     errors = report.evaluate(potential, dataset.read(folder / "test.extxyz", group="group"))
     numbers = errors.numbers("test_")
     console.print(f"   {potential}, {potential.n_parameters} parameters ({train_seconds:.0f} s)")
-    for name, (e, f) in errors.per_group().items():
+    for name, (e, f) in by_temperature(errors):
         console.print(f"   {name:>8s}   energy {e:5.2f} meV/atom   forces {f:6.1f} meV/Å")
 
     console.print("[bold]3. Molecular dynamics[/] with it: 216 atoms at 600 K, 10 ps at constant energy")
@@ -124,12 +124,16 @@ def main(folder):
     console.print(f"\nLook at {folder}/report.png; the potential is {folder}/silicon.nnp: atoms.calc = fastmd.Calculator(\"{folder}/silicon.nnp\")")
 
 
+def by_temperature(errors):
+    return sorted(errors.per_group().items(), key=lambda x: float(x[0].split()[0]))
+
+
 def draw(path, history, errors, rdfs, thermo, drift):
     figure = Figure(figsize=(13, 8), layout="constrained")
     (a, b, c), (d, e, f) = figure.subplots(2, 3)
     report.learning_curve(a, history)
     report.parities(b, c, errors)
-    groups = sorted(errors.per_group().items(), key=lambda x: float(x[0].split()[0]))
+    groups = by_temperature(errors)
     x = np.arange(len(groups))
     d.set_title("Test error per temperature")
     d.bar(x - 0.2, [v[0] for _, v in groups], 0.4, color="C0")
@@ -145,8 +149,8 @@ def draw(path, history, errors, rdfs, thermo, drift):
     e.set_xlabel("r (Å)")
     e.set_ylabel("g(r)")
     e.legend()
-    f.set_title(f"Energy at constant energy: {drift:+.4f} meV/atom/ps")
-    n = 216
+    f.set_title(f"Total energy drifts {drift:+.1e} meV/atom/ps")
+    n = 216  # atoms in crystal_at
     for y, label in ((thermo.total, "total"), (thermo.potential, "potential")):
         f.plot(thermo.times, 1e3 * (y - y[0]) / n, lw=0.8, label=label)
     f.set_xlabel("time (ps)")
