@@ -35,6 +35,8 @@ class _Classical(Potential):
         return np.fromiter((index[s] for s in symbols), np.int32, len(symbols))
 
     def _run(self, kernel, tables, species, positions, cell, pairs):
+        if not len(pairs.first) - 1 == len(positions) == len(species):
+            raise ValueError(f"expected as many positions and species as rows of pairs, got {len(positions)}, {len(species)} and {len(pairs.first) - 1}")
         energies = np.zeros(len(positions))
         forces = np.zeros((len(positions), 3))
         virial = np.zeros((3, 3))
@@ -342,10 +344,14 @@ _LARGEST_FILE = 1 << 20  # bytes; LAMMPS's largest .sw file has 0.1 MB
 
 def _read_sw(path):
     """The entries {(i, j, k): Triplet} of a .sw file, parsed and nothing more."""
-    if os.path.getsize(path) > _LARGEST_FILE:
-        raise ValueError(f"{path}: larger than {_LARGEST_FILE} bytes, this is no .sw file")
+    try:
+        if os.path.getsize(path) > _LARGEST_FILE:
+            raise ValueError(f"{path}: larger than {_LARGEST_FILE} bytes, this is no .sw file")
+        file = open(path, encoding="utf-8", errors="replace")  # a comment may be in any encoding
+    except OSError as e:
+        raise ValueError(f"{path}: cannot be read ({e.strerror})") from None
     entries, words, start = {}, [], 0
-    with open(path, encoding="utf-8", errors="replace") as file:  # a comment may be in any encoding
+    with file:
         for number, line in enumerate(file, 1):
             found = line.split("#", 1)[0].split()
             if found and not words:

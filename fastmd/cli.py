@@ -18,6 +18,8 @@ class _Errors(click.Group):
             return super().invoke(ctx)
         except (ValueError, RuntimeError) as e:
             raise click.ClickException(str(e)) from None
+        except MemoryError:
+            raise click.ClickException("not enough memory") from None
         except ImportError as e:
             if e.name in ("torch", "matplotlib"):
                 raise click.ClickException(f"this command needs {e.name}: pip install 'fastmd[train]'") from None
@@ -118,8 +120,10 @@ def train(data, test, output, folder, hidden, group, e0, **options):
     settings = Settings(hidden=hidden, offsets=_pairs_of(e0), **options)
     structures = dataset.read(data, group)
     tests = dataset.read(test, None) if test else []
-    if not Path(output).absolute().parent.is_dir():
-        raise ValueError(f"{output}: its folder does not exist; make it first")
+    _may_write(output, data, test)
+    unknown = {e for s in tests for e in s.atoms.get_chemical_symbols()} - {e for s in structures for e in s.atoms.get_chemical_symbols()}
+    if unknown:
+        raise ValueError(f"{test}: has {', '.join(sorted(unknown))}, which is not in {data}")
     if folder:
         try:
             Path(folder).mkdir(parents=True, exist_ok=True)
@@ -140,6 +144,18 @@ def train(data, test, output, folder, hidden, group, e0, **options):
         report.write_json(Path(folder, "report.json"), numbers)
         report.picture(Path(folder, "report.png"), history, errors.get("test", errors["train"]))
         console.print(f"{folder}: report.json, report.png")
+
+
+def _may_write(output, *inputs):
+    """Before the work, not after it."""
+    import tempfile
+
+    if any(p and Path(p).exists() and Path(output).exists() and Path(output).samefile(p) for p in inputs):
+        raise ValueError(f"--output {output} is also an input; choose another name")
+    try:
+        tempfile.TemporaryFile(dir=Path(output).absolute().parent).close()
+    except OSError as e:
+        raise ValueError(f"{output}: its folder cannot be written to ({e.strerror}); make it first, or choose another place") from None
 
 
 class _Table:
@@ -207,6 +223,9 @@ def md(potential, start, temperature, friction, nve, timestep, steps, every, out
     from .md import MD, maxwell_boltzmann
     from .potential import NNPotential
 
+    _may_write(output, start, potential)
+    if not 0 <= seed < 2**63:
+        raise ValueError(f"--seed must be from 0 to 2^63 - 1, got {seed}")
     pot = StillingerWeber() if potential == "sw" else NNPotential.load(potential)
     try:
         atoms = ase.io.read(start)

@@ -243,7 +243,11 @@ class MD:
         last = self._last.get(target)
         try:
             if is_path:
-                with open(target, "w" if last is None else "a", encoding="utf-8") as stream:
+                try:
+                    stream = open(target, "w" if last is None else "a", encoding="utf-8")
+                except OSError as e:
+                    raise ValueError(f"{target}: cannot be written ({e.strerror}); choose another place") from None
+                with stream:
                     yield _Output(stream, last)
             else:
                 yield _Output(target, last)
@@ -359,6 +363,8 @@ def maxwell_boltzmann(atoms, temperature, rng=None, exact=True):
     """
     temperature = _finite("temperature", temperature, ">= 0 K", lambda x: x >= 0)
     dof = 3 * len(atoms) - 3
+    if not len(atoms) or atoms.constraints or not (atoms.get_masses() > 0).all():
+        raise ValueError("atoms: expected at least one, with masses > 0 and no constraints (remove them with atoms.set_constraint())")
     if temperature > 0 and dof <= 0:
         raise ValueError(f"atoms: {len(atoms)} of them without net momentum have no temperature, it takes two")
     masses = atoms.get_masses()[:, None]

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from . import _check
+
 ACTIVATIONS = ("identity", "tanh", "sigmoid", "relu", "softplus")
 
 
@@ -41,6 +43,9 @@ class Network:
 
         Source: Y. LeCun et al., Efficient BackProp, in Neural Networks: Tricks of the Trade (1998), section 4.6.
         """
+        _check.whole("n_inputs", n_inputs, 1)
+        for n in hidden:
+            _check.whole("hidden", n, 1)
         rng = np.random.default_rng(rng)
         sizes = [n_inputs, *hidden, 1]
         kinds = [activation] * len(hidden) + ["identity"]

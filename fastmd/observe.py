@@ -68,6 +68,8 @@ def energy_drift(times_ps, energies, n_atoms):
     Raises ValueError for arrays that do not match or times that are all the same.
     """
     times, energies = np.asarray(times_ps, float), np.asarray(energies, float)
+    if not (np.isfinite(times).all() and np.isfinite(energies).all()):
+        raise ValueError("times_ps and energies: expected finite numbers")
     if times.ndim != 1 or times.shape != energies.shape:
         raise ValueError(f"times_ps and energies: expected two (m,) arrays, got {times.shape} and {energies.shape}")
     if n_atoms < 1:

@@ -15,9 +15,9 @@ class Pairs:
     Each periodic image within reach is a pair of its own; both (i, j) and (j, i) are there. The topology is never changed.
     """
 
-    def __init__(self, first, j, shift, cutoff, positions, cell):
+    def __init__(self, first, j, shift, cutoff, positions, cell, pbc):
         self.first, self.j, self.shift, self.cutoff = first, j, shift, cutoff
-        self._positions, self._cell = positions, cell
+        self._positions, self._cell, self._pbc = positions, cell, pbc
         self._d = self._r = None
 
     def __len__(self):
@@ -25,6 +25,15 @@ class Pairs:
 
     def __repr__(self):
         return f"<Pairs: {len(self.first) - 1} atoms, {len(self.j)} pairs within {self.cutoff:g} angstrom>"
+
+    def check(self, positions, cell, pbc, cutoff):
+        """Raises ValueError unless the list was made for these positions and this cell, with at least this cutoff."""
+        if len(self.first) != len(positions) + 1:
+            raise ValueError(f"pairs: made for {len(self.first) - 1} atoms, the structure has {len(positions)}")
+        if self.cutoff < cutoff:
+            raise ValueError(f"pairs: their cutoff of {self.cutoff:g} angstrom is below the {cutoff:g} that is needed")
+        if not (np.array_equal(self._positions, positions) and np.array_equal(self._cell, _lattice(cell, pbc)) and np.array_equal(self._pbc, pbc)):
+            raise ValueError("pairs: made for other positions or another cell; make them anew with find_pairs")
 
     @property
     def i(self):
@@ -54,12 +63,16 @@ def find_pairs(atoms, cutoff=6.0):
     Source: D. Frenkel, B. Smit, Understanding Molecular Simulation, appendix F.
     """
     _, x, cell, pbc = _check.atoms(atoms)
-    return _pairs(x, cell, pbc, _check.number("cutoff", cutoff, "angstrom", above=0))
+    return _pairs(x.copy(), cell, pbc, _check.number("cutoff", cutoff, "angstrom", above=0))
+
+
+def _lattice(cell, pbc):
+    return np.where(np.asarray(pbc, bool)[:, None], cell, 0.0)  # open directions have no lattice vector, whatever was given
 
 
 def _pairs(x, cell, pbc, cutoff):
-    cell = np.where(np.asarray(pbc, bool)[:, None], cell, 0.0)  # open directions have no lattice vector, whatever was given
-    return Pairs(*_core.find_pairs(x, cell, np.ascontiguousarray(pbc, np.int32), cutoff), cutoff, x, cell)
+    cell, pbc = _lattice(cell, pbc), np.array(pbc, np.int32)
+    return Pairs(*_core.find_pairs(x, cell, pbc, cutoff), cutoff, x, cell, pbc)
 
 
 class Verlet:
@@ -80,6 +93,8 @@ class Verlet:
     def pairs(self, positions, cell, pbc):
         """Pairs that hold every pair with r < cutoff of these positions, and some beyond; d and r are those of the last rebuild."""
         cell, pbc = np.asarray(cell, float), np.asarray(pbc, bool)
+        if cell.shape != (3, 3) or pbc.shape != (3,) or np.shape(positions)[1:] != (3,):
+            raise ValueError(f"expected positions (n, 3), cell (3, 3) and pbc (3,), got {np.shape(positions)}, {cell.shape} and {pbc.shape}")
         if self._list is None or self._moved(positions) or not (np.array_equal(cell, self._cell) and np.array_equal(pbc, self._pbc)):
             x = np.array(positions, float)
             self._list = _pairs(x, cell, pbc, self.cutoff + self.skin)

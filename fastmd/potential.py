@@ -1,5 +1,6 @@
 """What users hold: a potential that computes energy, forces and stress of a structure, and the neural-network one with its file."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 
 from . import _check, _core
 from .network import Network
-from .pairs import find_pairs
+from .pairs import Pairs, find_pairs
 from .symmetry import SymmetryFunction, _exact, file_lines, species
 
 
@@ -48,10 +49,10 @@ class Potential:
         kinds = self.species(symbols)
         if pairs is None:
             pairs = find_pairs(atoms, self.cutoff)
-        elif len(pairs.first) != len(x) + 1:
-            raise ValueError(f"pairs: made for {len(pairs.first) - 1} atoms, the structure has {len(x)}")
-        elif pairs.cutoff < self.cutoff:
-            raise ValueError(f"pairs: their cutoff of {pairs.cutoff:g} angstrom is below the potential's {self.cutoff:g}")
+        elif isinstance(pairs, Pairs):
+            pairs.check(x, cell, pbc, self.cutoff)
+        else:
+            raise ValueError(f"pairs: expected fastmd.Pairs from find_pairs, got {type(pairs).__name__}")
         energy, energies, forces, virial = self.evaluate(kinds, x, cell, pairs)
         return Result(energy, energies, forces, virial, stress(virial, cell, pbc))
 
@@ -85,6 +86,10 @@ class NNPotential(Potential):
     """
 
     def __init__(self, functions, networks, scaling=("none", 0.0, 1.0), statistics=None, offsets=None, notes=None, units=("angstrom", 1.0, "eV", 1.0), threads=0):
+        if not functions or not all(functions.values()):
+            raise ValueError("functions: expected {element: [SymmetryFunction, ...]} with at least one of each")
+        if unknown := set(offsets or {}) - set(functions):
+            raise ValueError(f"offsets: {', '.join(sorted(unknown))} is not among the elements {', '.join(functions)}")
         if set(functions) != set(networks):
             raise ValueError(f"networks: expected one for each of {', '.join(functions)}, got {', '.join(networks)}")
         for e, fs in functions.items():
@@ -94,6 +99,9 @@ class NNPotential(Potential):
         self.networks = dict(networks)
         self.scaling, self.units = tuple(scaling), tuple(units)
         self.statistics = None if statistics is None else {e: np.asarray(statistics[e], float) for e in functions}
+        for e, s in (self.statistics or {}).items():
+            if s.shape != (len(functions[e]), 4):
+                raise ValueError(f"statistics: {e} has {len(functions[e])} functions, expected ({len(functions[e])}, 4), got {s.shape}")
         self.offsets = {e: float((offsets or {}).get(e, 0.0)) for e in functions}
         self.notes = {str(k): " ".join(str(v).split()) for k, v in (notes or {}).items()}
         for key in self.notes:
@@ -107,6 +115,8 @@ class NNPotential(Potential):
     @classmethod
     def load(cls, path):
         """Reads a potential file (*.nnp). Raises ValueError with file and line for anything that is not right in it."""
+        if not isinstance(path, (str, os.PathLike)):
+            raise ValueError(f"path: expected the name of a potential file, got {path!r}")
         path = Path(path)
         try:
             if path.stat().st_size > 1 << 30:

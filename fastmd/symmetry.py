@@ -111,7 +111,10 @@ def make_set(elements, cutoff=6.0, shortest=1.5, n_radial=8, n_widths=3, zetas=(
     n_radial, n_widths = _check.whole("n_radial", n_radial, 1), _check.whole("n_widths", n_widths, 0)
     if shortest >= cutoff:
         raise ValueError(f"shortest must be below the cutoff of {cutoff:g} angstrom, got {shortest:g}; no neighbours would be seen")
-    elements = sorted(set(elements), key=atomic_numbers.__getitem__)
+    elements = {elements} if isinstance(elements, str) else set(elements)
+    if not elements or not elements <= set(atomic_numbers):
+        raise ValueError(f"elements: expected chemical symbols, got {sorted(map(str, elements))}")
+    elements = sorted(elements, key=atomic_numbers.__getitem__)
     spacing = (cutoff - shortest) / n_radial
     widths = np.geomspace(0.5 * cutoff, max(0.5 * shortest, 0.15 * cutoff), n_widths) if n_widths else ()
     functions = [G2(e, cutoff, _round(0.5 / spacing**2), _round(rs), cutoff_type) for e in elements for rs in shortest + spacing * np.arange(n_radial)]
@@ -168,6 +171,8 @@ class Descriptor:
     """
 
     def __init__(self, functions):
+        if not functions or not all(functions.values()):
+            raise ValueError("functions: expected {element: [SymmetryFunction, ...]} with at least one of each")
         self.functions = {e: list(fs) for e, fs in functions.items()}
         self.elements = tuple(self.functions)
         text = "\n".join(["fastmd-potential 1", *(f"element {e} offset 0" for e in self.elements), *file_lines(self.functions), "end", ""])
@@ -176,6 +181,9 @@ class Descriptor:
 
     def system(self, species, pairs, positions=None, cell=None, threads=0):
         """Pairs, and positions and cell in place of those the pairs were made for, as the core takes them; the Layout of the result."""
+        if pairs.cutoff < self.cutoff:
+            raise ValueError(f"pairs: their cutoff of {pairs.cutoff:g} angstrom is below the functions' {self.cutoff:g}")
+        species = np.ascontiguousarray(species, np.int32)
         x = pairs._positions if positions is None else positions
         c = pairs._cell if cell is None else cell
         return _core.System(species, pairs.first, pairs.j, pairs.shift, x, np.ascontiguousarray(c), threads=threads), self.layout(species)
@@ -226,7 +234,10 @@ class Descriptor:
         """{element: (atoms of it, functions)}: the values of a structure, atoms in their order."""
         from .pairs import find_pairs
 
-        s = species(atoms.get_chemical_symbols(), self.elements)
-        pairs = find_pairs(atoms, self.cutoff) if pairs is None else pairs
+        symbols, x, cell, pbc = _check.atoms(atoms)
+        s = species(symbols, self.elements)
+        if pairs is None:
+            pairs = find_pairs(atoms, self.cutoff)
+        pairs.check(x, cell, pbc, self.cutoff)
         system, layout = self.system(s, pairs)
         return dict(zip(self.elements, layout.blocks(self.value(system, layout))))

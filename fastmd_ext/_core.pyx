@@ -103,6 +103,8 @@ def find_pairs(const double[:, ::1] x, const double[:, ::1] cell, const int[::1]
     """first (n+1,) int64, j (m,) int32, shift (m,3) int32"""
     cdef fastmd_pairs *p
     cdef int64_t n = x.shape[0], m
+    if x.shape[1] != 3 or cell.shape[0] != 3 or cell.shape[1] != 3 or pbc.shape[0] != 3:
+        raise ValueError("find_pairs: expected positions (n, 3), cell (3, 3), pbc (3,)")
     cdef const double *px = &x[0, 0] if n else NULL
     with nogil:
         p = fastmd_find_pairs(n, px if n else &cell[0, 0], &cell[0, 0], &pbc[0], cutoff)
@@ -133,6 +135,12 @@ cdef double *_d(array) except? NULL:
         return NULL
     flat = array.reshape(-1)
     return &flat[0]
+
+
+cdef _size(name, array, wanted):
+    """What the kernels read and write must be there: they know no bounds."""
+    if array is not None and array.size != wanted:
+        raise ValueError(f"{name}: expected {wanted} numbers, got {array.size}")
 
 
 cdef class Core:
@@ -221,7 +229,27 @@ cdef class Core:
 
     # ---- what it computes; a System holds the addresses
 
+    cdef _check_rows(self, System s, const int64_t[::1] row, int64_t size, bint edges):
+        """Each atom's stretch, from row[i], must lie within an array of `size`."""
+        cdef int64_t i, n
+        if row.shape[0] < s.s.n or (s.s.n == 0 and row.shape[0] < 1):
+            raise ValueError(f"row: expected {s.s.n} entries, got {row.shape[0]}")
+        for i in range(s.s.n):
+            if s.s.species[i] < 0:
+                continue
+            n = fastmd_n_functions(self.p, s.s.species[i]) * ((s.s.first[i + 1] - s.s.first[i]) if edges else 1)
+            if row[i] < 0 or row[i] + n > size:
+                raise ValueError(f"row: the functions of atom {i} do not lie within the array; is the layout that of another system?")
+
+    cdef _check_result(self, System s, energies, forces, virial, virials, edges):
+        _size("energies", energies, s.s.n)
+        _size("forces", forces, 3 * s.s.n_all)
+        _size("virial", virial, 9)
+        _size("virials", virials, 9 * s.s.n)
+        _size("edges", edges, 3 * s.s.first[s.s.n])
+
     def compute(self, System s, energies=None, forces=None, virial=None, virials=None, edges=None):
+        self._check_result(s, energies, forces, virial, virials, edges)
         cdef double energy = 0
         cdef fastmd_result r = fastmd_result(sizeof(fastmd_result), &energy, _d(energies), _d(forces), _d(virial), _d(virials), _d(edges))
         cdef int code
@@ -232,6 +260,7 @@ cdef class Core:
         return energy
 
     def value(self, System s, const int64_t[::1] row, G):
+        self._check_rows(s, row, G.size, False)
         cdef double *g = _d(G)
         cdef int code
         with nogil:
@@ -240,6 +269,8 @@ cdef class Core:
             _raise()
 
     def vjp(self, System s, const int64_t[::1] row, g, forces=None, virial=None, virials=None, edges=None):
+        self._check_result(s, None, forces, virial, virials, edges)
+        self._check_rows(s, row, g.size, False)
         cdef fastmd_result r = fastmd_result(sizeof(fastmd_result), NULL, NULL, _d(forces), _d(virial), _d(virials), _d(edges))
         cdef double *pg = _d(g)
         cdef int code
@@ -249,6 +280,11 @@ cdef class Core:
             _raise()
 
     def jvp(self, System s, const int64_t[::1] row, v, h, strain_of, dG):
+        self._check_rows(s, row, dG.size, False)
+        _size("v", v, 3 * s.s.n_all)
+        if h is not None and (h.size == 0 or h.size % 9 or (strain_of is not None and strain_of.size and not (0 <= strain_of.min() and strain_of.max() < h.size // 9))):
+            raise ValueError(f"h: expected (k, 3, 3) strains and strain_of numbers below k, got {h.shape}")
+        _size("strain_of", strain_of, s.s.n)
         cdef double *pv = _d(v)
         cdef double *ph = _d(h)
         cdef double *out = _d(dG)
@@ -264,6 +300,7 @@ cdef class Core:
             _raise()
 
     def rows(self, System s, const int64_t[::1] edge_row, out):
+        self._check_rows(s, edge_row, out.size // 3, True)
         cdef double *o = _d(out)
         cdef int code
         with nogil:

@@ -339,7 +339,7 @@ def test_make_set_refuses_what_makes_no_set(arguments, message):
     (lambda: G5("H", "H", 3.0, 0, np.nan, 1), "lambda_ must be a finite number"), (lambda: G1("H", 3.0, "step"), "cutoff_type must be one of"),
     (lambda: SymmetryFunction(6, ("H",), 3.0), "kind must be 1..5"), (lambda: SymmetryFunction(4, ("H",), 3.0), "takes two neighbour elements"),
     (lambda: SymmetryFunction(1, ("H", "H"), 3.0), "takes one neighbour element"), (lambda: SymmetryFunction(1, ("H",), 3.0, eta=1), "G1 has no such parameter"),
-    (lambda: Descriptor({"H": [G1("O", 3.0)]}), "element 'O' has no line"), (lambda: Descriptor({}), "no line 'element'"),
+    (lambda: Descriptor({"H": [G1("O", 3.0)]}), "element 'O' has no line"), (lambda: Descriptor({}), "functions: expected"),
     (lambda: species(["H", "C"], ("H", "O")), "element C: the potential knows H, O only")])
 def test_what_is_no_symmetry_function_is_refused_by_name(make, message):
     with pytest.raises(ValueError, match=message):

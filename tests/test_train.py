@@ -141,7 +141,7 @@ def test_the_command_line_trains_evaluates_and_runs(data, tmp_path):
 
 @pytest.mark.parametrize("args, message", [
     (["--hidden", "x"], "must look like 24,24"), (["--cutoff", "-1"], "cutoff must be > 0 angstrom"), (["--epochs", "0"], "epochs must be"),
-    (["--activation", "gelu"], "activation must be one of"), (["--e0", "Si"], "must look like Si="), (["--group", "nope"], "has no 'nope'"), (["-o", "/nowhere/x.nnp"], "does not exist")])
+    (["--activation", "gelu"], "activation must be one of"), (["--e0", "Si"], "must look like Si="), (["--group", "nope"], "has no 'nope'"), (["-o", "/nowhere/x.nnp"], "cannot be written to")])
 def test_a_wrong_option_is_one_clear_line(data, args, message):
     r = run("train", data, *args)
     assert r.exit_code == 1 and message in r.output and "Traceback" not in r.output

@@ -84,6 +84,8 @@ def _structure(atoms, k, path, group):
 
     if not np.isfinite(atoms.positions).all():
         raise ValueError(f"{where}: positions hold NaN or infinity")
+    if np.all(atoms.pbc) and not atoms.cell.rank == 3:
+        raise ValueError(f"{where}: is periodic in three directions, but its cell {atoms.cell.array.tolist()} has no volume")
     energy = np.nan if energy is None else float(array(energy, "energy", ()))
     forces = np.full((n, 3), np.nan) if forces is None else array(forces, "forces", (n, 3))
     if np.all(atoms.pbc) and (stress is not None or virial is not None):

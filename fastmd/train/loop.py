@@ -41,12 +41,21 @@ class Settings:
         _check.number("cutoff", self.cutoff, "angstrom", above=0)
         for name in ("epochs", "patience", "batch_size"):
             _check.whole(name, getattr(self, name), 1)
+        _check.number("max_seconds", self.max_seconds, above=0)
+        _check.whole("threads", self.threads, 0)
+        if _check.whole("seed", self.seed, 0) >= 2**63:
+            raise ValueError(f"seed must be below 2^63, got {self.seed}")
+        self.offsets = {e: _check.number(f"offsets[{e!r}]", v, "eV") for e, v in self.offsets.items()}
         for name in ("energy_weight", "force_weight", "stress_weight", "validation"):
             _check.number(name, getattr(self, name), at_least=0)
         _check.number("learning_rate", self.learning_rate, above=0)
         if self.validation > 0.9:
             raise ValueError(f"validation must be a share of the data from 0 to 0.9, got {self.validation}")
         self.hidden = tuple(_check.whole("hidden", n, 1) for n in self.hidden)
+        if max(self.hidden, default=0) > 10000:
+            raise ValueError(f"hidden: at most 10000 nodes in a layer, got {self.hidden}")
+        if not (self.energy_weight or self.force_weight or self.stress_weight):
+            raise ValueError("energy_weight, force_weight and stress_weight are all 0: there is nothing to train on")
         if self.activation not in ACTIVATIONS:
             raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {self.activation!r}")
         if self.optimizer not in ("lbfgs", "adam"):
@@ -79,7 +88,7 @@ def _mean_square(x):
     return x.square().mean() if x.numel() else torch.zeros((), dtype=torch.float64)
 
 
-def train(structures, settings=Settings(), functions=None, report=lambda line: None, start=None):
+def train(structures, settings=Settings(), functions=None, report=lambda line: None):
     """Trains a potential.
 
         loss = w_E mean (dE / n)^2 + w_F mean dF^2 + w_S mean dS^2
@@ -98,6 +107,11 @@ def train(structures, settings=Settings(), functions=None, report=lambda line: N
     missing = elements - set(functions)
     if missing:
         raise ValueError(f"functions: the data has {', '.join(sorted(missing))}, the set has {', '.join(functions)} only")
+    if unknown := set(settings.offsets) - elements:
+        raise ValueError(f"offsets: {', '.join(sorted(unknown))} is not in the data, which has {', '.join(sorted(elements))}")
+    structures = [s for s in structures if _useful(s, settings)]
+    if not structures:
+        raise ValueError("no structure has a label whose weight is above 0: there is nothing to train on")
     training, validation = dataset.split(structures, settings.validation, settings.seed)
     offsets = dataset.offsets(training, list(functions), settings.offsets)
 
@@ -124,7 +138,7 @@ def train(structures, settings=Settings(), functions=None, report=lambda line: N
 
     def closure():
         loss = loss_of(whole.errors(model, derivatives))
-        for p, g in zip(parameters, torch.autograd.grad(loss, parameters)):
+        for p, g in zip(parameters, torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)):
             p.grad = g
         return loss
 
@@ -135,7 +149,7 @@ def train(structures, settings=Settings(), functions=None, report=lambda line: N
         else:
             for k in rng.permutation(len(pieces)):
                 loss = loss_of(pieces[k].errors(model, derivatives))
-                for p, g in zip(parameters, torch.autograd.grad(loss, parameters)):
+                for p, g in zip(parameters, torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)):
                     p.grad = g
                 optimizer.step()
             schedule.step()
@@ -146,8 +160,9 @@ def train(structures, settings=Settings(), functions=None, report=lambda line: N
                     with torch.enable_grad():
                         errors = [e.detach() for e in data.errors(model)]
                     line[f"{name}_loss"] = float(loss_of(errors))
-                    line[f"{name}_energy_rmse"] = 1e3 * float(_mean_square(errors[0]).sqrt())
-                    line[f"{name}_force_rmse"] = 1e3 * float(_mean_square(errors[1]).sqrt())
+                    for what, e in zip(("energy", "force"), errors):
+                        if e.numel():
+                            line[f"{name}_{what}_rmse"] = 1e3 * float(_mean_square(e).sqrt())
         line["seconds"] = time.monotonic() - began
         history.append(line)
         report(line)
@@ -171,14 +186,23 @@ def train(structures, settings=Settings(), functions=None, report=lambda line: N
     return NNPotential(functions, networks, ("sigma", 0.0, 1.0), statistics, offsets, notes, threads=settings.threads), history
 
 
+def _useful(s, settings):
+    """Has it a label that counts?"""
+    labels = (s.energy, settings.energy_weight), (s.forces, settings.force_weight), (s.stress, settings.stress_weight)
+    return any(w > 0 and np.isfinite(x).any() for x, w in labels)
+
+
 def _shortest(structures, cutoff):
     """The shortest distance in the data, angstrom; half the cutoff where nothing is nearer than the cutoff"""
     from ..pairs import find_pairs
 
-    found = min((float(p.r.min()) for s in structures if len(p := find_pairs(s.atoms, cutoff))), default=cutoff / 2)
-    if found < 0.1:
-        raise ValueError(f"the data has two atoms {found:.3g} angstrom apart: remove that structure")
-    return found
+    shortest = [float(p.r.min()) if len(p := find_pairs(s.atoms, cutoff)) else np.inf for s in structures]
+    k = int(np.argmin(shortest))
+    if shortest[k] < 0.1:
+        raise ValueError(f"structure {k} of the data ({structures[k].atoms.get_chemical_formula()}) has two atoms {shortest[k]:.3g} angstrom apart: remove it")
+    if shortest[k] == np.inf:
+        raise ValueError(f"no two atoms of the data are within the cutoff of {cutoff:g} angstrom; raise the cutoff")
+    return shortest[k]
 
 
 def _prune(functions, structures, threads):

@@ -42,8 +42,11 @@ class Errors:
 def evaluate(potential, structures):
     """Errors of a potential on labelled structures (from dataset.read). Raises ValueError for an element the potential lacks."""
     energy, force, stress, groups, force_groups = [], [], [], [], []
-    for s in structures:
-        r = potential.compute(s.atoms)
+    for k, s in enumerate(structures):
+        try:
+            r = potential.compute(s.atoms)
+        except ValueError as e:
+            raise ValueError(f"structure {k} ({s.atoms.get_chemical_formula()}): {e}") from None
         n = len(s.atoms)
         if n and np.isfinite(s.energy):
             energy.append((s.energy / n, r.energy / n))
@@ -64,10 +67,9 @@ def write_json(path, numbers):
 def learning_curve(axes, history):
     axes.set_title("Learning curve")
     for key, style in (("train", "-"), ("validation", "--")):
-        if f"{key}_energy_rmse" in history[0]:
-            x = [h["epoch"] for h in history]
-            axes.semilogy(x, [h[f"{key}_energy_rmse"] for h in history], style, color="C0", label=f"energy, {key} (meV/atom)")
-            axes.semilogy(x, [h[f"{key}_force_rmse"] for h in history], style, color="C1", label=f"forces, {key} (meV/Å)")
+        for what, color, label in (("energy", "C0", f"energy, {key} (meV/atom)"), ("force", "C1", f"forces, {key} (meV/Å)")):
+            if f"{key}_{what}_rmse" in history[0]:
+                axes.semilogy([h["epoch"] for h in history], [h[f"{key}_{what}_rmse"] for h in history], style, color=color, label=label)
     axes.set_xlabel("epoch")
     axes.set_ylabel("RMSE")
     axes.legend(fontsize=7)

@@ -153,8 +153,8 @@ int check_system(const fastmd_potential *p, const fastmd_system *s) {
   if (s->d) {
     check_finite(s->d, 3 * m, "d");
   } else {
-    if (s->n_all && !s->x) throw std::invalid_argument("neither x nor d is given");
-    check_finite(s->x, 3 * s->n_all, "x");
+    if (m && !s->x) throw std::invalid_argument("neither x nor d is given");
+    if (s->x) check_finite(s->x, 3 * s->n_all, "x");
     if (s->shift && !s->cell) throw std::invalid_argument("shift is given, cell is NULL");
     if (s->cell) check_finite(s->cell, 9, "cell");
   }
