@@ -1,6 +1,6 @@
 """The whole road in one program: sample Stillinger-Weber silicon, train a neural-network potential on it, run molecular dynamics with that.
 
-    python examples/silicon.py [FOLDER]        # demo/ by default; about three minutes on two cores
+    python examples/silicon.py [FOLDER]        # demo/ by default; about two minutes on two cores
 
 Writes FOLDER/silicon.nnp, train.extxyz, test.extxyz, nve.extxyz, report.json and report.png.
 """
