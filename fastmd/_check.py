@@ -66,12 +66,17 @@ def atoms(a):
 
 def write_text(path, text):
     """Writes beside, then renames: whoever reads sees the old file or the new one, never half of one."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path, data):
+    """The same for bytes."""
     path = Path(path)
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as f:
-                f.write(text)
+            with os.fdopen(handle, "wb") as f:
+                f.write(data)
                 f.flush()
                 os.fsync(f.fileno())
             os.chmod(temporary, 0o666 & ~_umask())

@@ -1,0 +1,49 @@
+"""The command line. One file per command; each is imported when it is asked for, so that `fastmd --help` is quick."""
+
+import importlib
+
+import click
+
+from .. import __version__
+
+COMMANDS = ("info", "train", "evaluate", "md")  # in the order of --help
+
+
+class _Commands(click.Group):
+    """Finds a command in the file of its name. A ValueError is the user's to mend: its message, no traceback."""
+
+    def list_commands(self, ctx):
+        return COMMANDS
+
+    def get_command(self, ctx, name):
+        return importlib.import_module("." + name, __name__).command if name in COMMANDS else None
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except (ValueError, RuntimeError) as e:
+            raise click.ClickException(str(e)) from None
+        except MemoryError:
+            raise click.ClickException("not enough memory") from None
+        except ImportError as e:
+            if e.name in ("torch", "matplotlib"):
+                raise click.ClickException(f"this command needs {e.name}: pip install 'fastmd[train]'") from None
+            raise
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="fastmd")
+def main():
+    """Behler-Parrinello neural-network potentials, from reference data to molecular dynamics.
+
+    \b
+    The road:
+      fastmd train data.extxyz -o si.nnp --report out    train; out/report.json and out/report.png say how good it is
+      fastmd evaluate si.nnp test.extxyz                 errors on data it has not seen
+      fastmd md si.nnp start.xyz -T 600 --steps 10000    molecular dynamics
+      fastmd info si.nnp                                 what is in a potential file
+    In Python:
+      atoms.calc = fastmd.Calculator("si.nnp")           any ASE script runs with it
+
+    Units: eV, angstrom, fs, kelvin. `fastmd COMMAND --help` explains each command.
+    """

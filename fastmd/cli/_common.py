@@ -1,0 +1,43 @@
+"""What the commands share: messages, checks before long work, and where a potential or a structure comes from."""
+
+import tempfile
+from pathlib import Path
+
+
+def may_write(output, *inputs):
+    """Before the work, not after it."""
+    if any(p and Path(p).exists() and Path(output).exists() and Path(output).samefile(p) for p in inputs):
+        raise ValueError(f"--output {output} is also an input; choose another name")
+    try:
+        tempfile.TemporaryFile(dir=Path(output).absolute().parent).close()
+    except OSError as e:
+        raise ValueError(f"{output}: its folder cannot be written to ({e.strerror}); make it first, or choose another place") from None
+
+
+def summary(n):
+    """A line of errors, from report.Errors.numbers()"""
+    parts = []
+    for name, key, unit in (("energy", "mev_per_atom", "meV/atom"), ("forces", "mev_per_angstrom", "meV/Å"), ("stress", "gpa", "GPa")):
+        rmse = n[f"{name.removesuffix('s') if name == 'forces' else name}_rmse_{key}"]
+        mae = n[f"{name.removesuffix('s') if name == 'forces' else name}_mae_{key}"]
+        if rmse is not None:
+            parts.append(f"{name} RMSE {rmse:.3g}, MAE {mae:.3g} {unit}")
+    return "; ".join(parts)
+
+
+def read_structure(path):
+    """The last structure of a file, an ase.Atoms."""
+    import ase.io
+
+    try:
+        return ase.io.read(path)
+    except Exception as e:  # ASE's readers raise whatever their format trips over
+        raise ValueError(f"{path}: ASE cannot read it ({type(e).__name__}: {e})") from None
+
+
+def load_potential(name):
+    """A potential file, or `sw` for Stillinger-Weber silicon."""
+    from ..classical import StillingerWeber
+    from ..potential import NNPotential
+
+    return StillingerWeber() if name == "sw" else NNPotential.load(name)
