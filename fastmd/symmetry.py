@@ -222,13 +222,25 @@ class Descriptor:
         return dG
 
     def rows(self, system, layout, species, first):
-        """The Jacobian in compressed rows: for atom i an array (neighbours of i, functions of i, 3) of dG_i / dd_ij. Returns the list of them."""
-        count = np.diff(first)
-        size = np.array(layout.functions, np.int64)[species] * count if len(species) else np.zeros(0, np.int64)
-        start = np.concatenate([[0], np.cumsum(size)])
-        flat = np.zeros((start[-1], 3))
-        self._core.rows(system, np.ascontiguousarray(start), flat)
-        return [flat[a:b].reshape(c, layout.functions[s], 3) for a, b, c, s in zip(start, start[1:], count, species)]
+        """The Jacobian in compressed rows: for atom i an array (neighbours of i, 3, functions of i) of dG_i / dd_ij. Returns the list of them."""
+        start = self._edge_rows(layout, species, first)
+        flat = np.zeros(3 * start[-1])
+        self._core.rows(system, start, flat)
+        functions = np.array(layout.functions)[species]
+        return [flat[3 * a:3 * b].reshape(-1, 3, f) for a, b, f in zip(start, start[1:], functions)]
+
+    def cache(self, system, layout, species, first):
+        """Computes the rows once and leaves them in the system: vjp and jvp then only contract them, several times as fast."""
+        start = self._edge_rows(layout, species, first)
+        self._core.rows(system, start, np.zeros(3 * start[-1]), keep=True)
+
+    def cache_bytes(self, layout, species, first):
+        """What `cache` would take, bytes"""
+        return 24 * int(self._edge_rows(layout, species, first)[-1])
+
+    def _edge_rows(self, layout, species, first):
+        size = np.array(layout.functions, np.int64)[species] * np.diff(first) if len(species) else []
+        return np.concatenate([np.zeros(1, np.int64), np.cumsum(size, dtype=np.int64)])
 
     def describe(self, atoms, pairs=None):
         """{element: (atoms of it, functions)}: the values of a structure, atoms in their order."""

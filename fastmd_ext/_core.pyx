@@ -34,6 +34,8 @@ cdef extern from "fastmd.h" nogil:
         const double *cell
         const double *d
         int threads
+        const int64_t *edge_row
+        const double *rows
     ctypedef struct fastmd_result:
         size_t size
         double *energy
@@ -299,7 +301,8 @@ cdef class Core:
         if code:
             _raise()
 
-    def rows(self, System s, const int64_t[::1] edge_row, out):
+    def rows(self, System s, const int64_t[::1] edge_row, out, bint keep=False):
+        """The Jacobian into `out`; keep: the System holds on to it, and vjp and jvp use it from then on."""
         self._check_rows(s, edge_row, out.size // 3, True)
         cdef double *o = _d(out)
         cdef int code
@@ -307,12 +310,15 @@ cdef class Core:
             code = fastmd_rows(self.p, &s.s, &edge_row[0], o)
         if code:
             _raise()
+        if keep and o != NULL:
+            s.kept_rows = (edge_row, out)
+            s.s.edge_row, s.s.rows = &edge_row[0], o
 
 
 cdef class System:
     """The arrays of one structure (or of several laid end to end), kept alive while their addresses are in use."""
     cdef fastmd_system s
-    cdef object keep
+    cdef object keep, kept_rows
 
     def __init__(self, const int32_t[::1] species, const int64_t[::1] first, const int32_t[::1] j, shift=None, x=None, cell=None, d=None, int threads=0):
         cdef const int32_t[:, ::1] sh
@@ -329,6 +335,7 @@ cdef class System:
         self.s.j = &j[0] if j.shape[0] else NULL
         self.s.shift, self.s.x, self.s.cell, self.s.d = NULL, NULL, NULL, NULL
         self.s.threads = threads
+        self.s.edge_row, self.s.rows = NULL, NULL
         if shift is not None and j.shape[0]:
             sh = shift
             if sh.shape[0] != j.shape[0] or sh.shape[1] != 3:

@@ -174,14 +174,14 @@ def test_rows_contracted_are_vjp_jvp_and_edges(n_elements, name):
     c = Case(sets(structures.SYMBOLS[:n_elements]), atoms, skin=0.6)  # pairs beyond the cutoff: their rows are zero
     p = c.pairs
     rows = c.descriptor.rows(c.system, c.layout, c.species, p.first)
-    assert [r.shape for r in rows] == [(k, c.f, 3) for k in np.diff(p.first)]
+    assert [r.shape for r in rows] == [(k, 3, c.f) for k in np.diff(p.first)]
     v, h, g = rng.normal(size=(c.n, 3)), rng.normal(size=(3, 3)), rng.normal(size=(c.n, c.f))
     dG, gradient, strain, edges = np.zeros((c.n, c.f)), np.zeros((c.n, 3)), np.zeros((c.n, 3, 3)), np.zeros((len(p), 3))
     for i, row in enumerate(rows):
         here = slice(p.first[i], p.first[i + 1])
         change = v[p.j[here]] - v[i] + p.d[here] @ h
-        dG[i] = np.einsum("kfa,ka->f", row, change)
-        edge = edges[here] = np.einsum("kfa,f->ka", row, g[i])
+        dG[i] = np.einsum("kaf,ka->f", row, change)
+        edge = edges[here] = np.einsum("kaf,f->ka", row, g[i])
         np.add.at(gradient, p.j[here], edge)
         gradient[i] -= edge.sum(axis=0)
         strain[i] = np.einsum("ka,kb->ab", p.d[here], edge)
@@ -194,6 +194,10 @@ def test_rows_contracted_are_vjp_jvp_and_edges(n_elements, name):
     c.descriptor._core.vjp(c.system, c.layout.row, flat, edges=found)
     np.testing.assert_allclose(found, edges, rtol=0, atol=1e-12 * size)
     assert (found[p.r >= RC] == 0).all()
+    recomputed = (c.jvp(v, h[None]), *c.vjp(g))
+    c.descriptor.cache(c.system, c.layout, c.species, p.first)
+    for got, want in zip((c.jvp(v, h[None]), *c.vjp(g)), recomputed):
+        np.testing.assert_allclose(got, want, rtol=0, atol=1e-12 * size)
 
 
 @pytest.mark.parametrize("cut", CUTOFF_TYPES)

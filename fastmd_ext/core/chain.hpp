@@ -72,29 +72,40 @@ template <class T> void gradient(const ElementPlan &e, Neighbourhood<T> &h, Trip
   for (int q = 0; q < e.n_blocks; q++) angular<T, Mode::gradient>(e, e.block[q], h, t, g, (T *)nullptr);
 }
 
-// Hands the edge gradients of atom i out, in eV and angstrom.
+// Hands the edge gradients of one atom out as they come, in eV and angstrom.
+struct Account {
+  Work &w;
+  int64_t i;
+  double Fi[3] = {}, virial[9] = {};
+  FASTMD_INLINE void edge(int64_t m, int64_t j, const double d[3], const double p[3]) {  // m: its place in the list
+    if (w.forces) {
+      double *Fj = w.forces + 3 * (j - w.low);
+      for (int a = 0; a < 3; a++) Fj[a] -= p[a], Fi[a] += p[a];
+    }
+    for (int a = 0; a < 3; a++)
+      for (int b = 0; b < 3; b++) virial[3 * a + b] -= d[a] * p[b];
+    if (w.edges)
+      for (int a = 0; a < 3; a++) w.edges[3 * m + a] = p[a];
+  }
+  void close() {
+    if (w.forces)
+      for (int a = 0; a < 3; a++) w.forces[3 * (i - w.low) + a] += Fi[a];
+    for (int a = 0; a < 9; a++) w.virial[a] += virial[a];
+    if (w.virials) std::memcpy(w.virials + 9 * i, virial, sizeof virial);
+  }
+};
+
 template <class T> void spend(Work &w, int64_t i, const Neighbourhood<T> &h, double energy_unit) noexcept {
   const Plan &p = *w.plan;
-  const fastmd_system &s = *w.system;
   const double scale = energy_unit / p.length;
-  double Fi[3] = {}, virial[9] = {};
+  Account account{w, i};
   for (int e = 0; e < p.n_elements; e++)
     for (int k = h.from[e]; k < h.from[e] + h.count[e]; k++) {
       const double f[3] = {scale * h.px[k], scale * h.py[k], scale * h.pz[k]};
-      if (w.forces) {
-        double *Fj = w.forces + 3 * (h.id[k] - w.low);
-        for (int a = 0; a < 3; a++) Fj[a] -= f[a], Fi[a] += f[a];
-      }
       const double d[3] = {p.length * h.x[k], p.length * h.y[k], p.length * h.z[k]};
-      for (int a = 0; a < 3; a++)
-        for (int b = 0; b < 3; b++) virial[3 * a + b] -= d[a] * f[b];
-      if (w.edges)
-        for (int a = 0; a < 3; a++) w.edges[3 * (s.first[i] + h.edge[k]) + a] = f[a];
+      account.edge(w.system->first[i] + h.edge[k], h.id[k], d, f);
     }
-  if (w.forces)
-    for (int a = 0; a < 3; a++) w.forces[3 * (i - w.low) + a] += Fi[a];
-  for (int a = 0; a < 9; a++) w.virial[a] += virial[a];
-  if (w.virials) std::memcpy(w.virials + 9 * i, virial, sizeof virial);
+  account.close();
 }
 
 template <class T> bool prepare(Work &w, int64_t i, const ElementPlan &e, Neighbourhood<T> &h) noexcept {
@@ -194,8 +205,8 @@ template <class T> void rows(Work &w, int64_t i, const ElementPlan &e, Workspace
   auto take = [&](int f) {
     for (int q = 0; q < w.plan->n_elements; q++)
       for (int k = n.from[q]; k < n.from[q] + n.count[q]; k++) {
-        double *o = out + 3 * (int64_t(n.edge[k]) * e.n_functions + f);
-        o[0] = native * n.px[k], o[1] = native * n.py[k], o[2] = native * n.pz[k];
+        double *o = out + 3 * int64_t(n.edge[k]) * e.n_functions + f;
+        o[0] = native * n.px[k], o[e.n_functions] = native * n.py[k], o[2 * e.n_functions] = native * n.pz[k];
         n.px[k] = n.py[k] = n.pz[k] = 0;
       }
     ws.flat[f] = 0;
@@ -222,6 +233,47 @@ template <class T> void rows(Work &w, int64_t i, const ElementPlan &e, Workspace
     }
 }
 
+// vjp and jvp with the Jacobian at hand, as rows made it: (neighbour) x 3 x (function). Bound by how fast memory gives it.
+FASTMD_INLINE double dot(const double *a, const double *b, int n) {
+  constexpr int W = width<double>;
+  vec<double> s{};
+  int k = 0;
+  for (; k + W <= n; k += W) s += load(a + k) * load(b + k);
+  double rest = sum<double>(s);
+  for (; k < n; k++) rest += a[k] * b[k];
+  return rest;
+}
+
+inline void vjp_of_rows(Work &w, int64_t i, int nf) noexcept {
+  const fastmd_system &s = *w.system;
+  const double *g = w.g + w.row[i], *J = s.rows + 3 * s.edge_row[i];
+  Account account{w, i};
+  for (int64_t m = s.first[i]; m < s.first[i + 1]; m++, J += 3 * nf) {
+    const double p[3] = {dot(J, g, nf), dot(J + nf, g, nf), dot(J + 2 * nf, g, nf)};
+    double d[3];
+    displacement(s, i, m, d);
+    account.edge(m, s.j[m], d, p);
+  }
+  account.close();
+}
+
+inline void jvp_of_rows(Work &w, int64_t i, int nf) noexcept {
+  const fastmd_system &s = *w.system;
+  const double *J = s.rows + 3 * s.edge_row[i], *strain = w.h ? w.h + 9 * (w.strain_of ? w.strain_of[i] : 0) : nullptr;
+  double *dG = w.G + w.row[i];
+  std::fill_n(dG, nf, 0.0);
+  for (int64_t m = s.first[i]; m < s.first[i + 1]; m++, J += 3 * nf) {
+    double v[3] = {}, d[3];
+    if (w.v)
+      for (int a = 0; a < 3; a++) v[a] = w.v[3 * int64_t(s.j[m]) + a] - w.v[3 * i + a];
+    if (strain) {
+      displacement(s, i, m, d);
+      for (int a = 0; a < 3; a++) v[a] += d[0] * strain[a] + d[1] * strain[3 + a] + d[2] * strain[6 + a];
+    }
+    for (int f = 0; f < nf; f++) dG[f] += v[0] * J[f] + v[1] * J[nf + f] + v[2] * J[2 * nf + f];
+  }
+}
+
 template <class T> size_t workspace(const Plan &p, Want want, int max_row) {
   Workspace<T> ws;
   return ws.carve(nullptr, p, want, max_row);
@@ -236,6 +288,14 @@ template <class T> void run(Want want, Work &w, void *memory, int max_row) {
     const int q = w.system->species[i];
     if (q < 0) continue;
     const ElementPlan &e = w.plan->element[q];
+    if (w.system->rows && want == Want::vjp) {
+      vjp_of_rows(w, i, e.n_functions);
+      continue;
+    }
+    if (w.system->rows && want == Want::jvp) {
+      jvp_of_rows(w, i, e.n_functions);
+      continue;
+    }
     if (!prepare<T>(w, i, e, ws.hood[0])) return;
     switch (want) {
       case Want::value: value<T>(w, i, e, ws); break;

@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 #define FASTMD_API __attribute__((visibility("default")))
-#define FASTMD_ABI 1
+#define FASTMD_ABI 2
 
 enum {
   FASTMD_EARGUMENT = 1,   /* an argument is missing or out of range */
@@ -89,6 +89,8 @@ typedef struct fastmd_system {
   const double *cell;      /* 3 x 3; may be NULL where shift is */
   const double *d;         /* ... or m x 3 displacements in place of x, shift and cell */
   int threads;             /* 0: the default. The answer has the same bits for any number */
+  const int64_t *edge_row; /* n: with rows, what fastmd_rows made of this very system, or NULL both: ... */
+  const double *rows;      /* ... vjp and jvp then contract these instead of computing anew */
 } fastmd_system;
 
 typedef struct fastmd_result {
@@ -104,7 +106,7 @@ typedef struct fastmd_result {
 FASTMD_API int fastmd_compute(const fastmd_potential *, const fastmd_system *, const fastmd_result *);
 
 /* The descriptor alone. G of atom i (unscaled) stands at G + row[i], its gradient rows at rows + 3 * edge_row[i] as
- * (neighbour in list order) x (function) x 3. */
+ * (neighbour in list order) x 3 x (function). */
 FASTMD_API int fastmd_value(const fastmd_potential *, const fastmd_system *, const int64_t *row, double *G);
 /* as if the energy were sum g . G: result->energy and energies are not touched */
 FASTMD_API int fastmd_vjp(const fastmd_potential *, const fastmd_system *, const int64_t *row, const double *g, const fastmd_result *);

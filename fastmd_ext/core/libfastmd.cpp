@@ -150,6 +150,7 @@ int check_system(const fastmd_potential *p, const fastmd_system *s) {
   if (m && !s->j) throw std::invalid_argument("j is NULL");
   for (int64_t k = s->n ? s->first[0] : 0; k < m; k++)
     if (s->j[k] < 0 || s->j[k] >= s->n_all) throw std::invalid_argument("j: edge " + std::to_string(k) + " names atom " + std::to_string(s->j[k]) + " of " + std::to_string(s->n_all));
+  if (s->rows && !s->edge_row) throw std::invalid_argument("rows is given, edge_row is NULL");
   if (s->d) {
     check_finite(s->d, 3 * m, "d");
   } else {
