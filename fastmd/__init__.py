@@ -15,7 +15,9 @@ _HOME = {
     "Network": "network",
     "NNPotential": "potential", "Potential": "potential", "Result": "potential",
     "LennardJones": "classical", "PairPotential": "classical", "StillingerWeber": "classical",
+    "ExtrapolationError": "extrapolation", "ExtrapolationWarning": "extrapolation", "outside_range": "extrapolation",
     "MD": "md", "maxwell_boltzmann": "md",
+    "PairTable": "repulsion", "Repulsion": "repulsion", "ZBL": "repulsion",
     "Pairs": "pairs", "Verlet": "pairs", "find_pairs": "pairs",
     "energy_drift": "observe", "rdf": "observe",
 }

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import _check
+from . import _check, _core
 
 ACTIVATIONS = ("identity", "tanh", "sigmoid", "relu", "softplus")
 
@@ -50,6 +50,33 @@ class Network:
         sizes = [n_inputs, *hidden, 1]
         kinds = [activation] * len(hidden) + ["identity"]
         return cls(tuple((rng.normal(0, n_in**-0.5, (n_out, n_in)), np.zeros(n_out), a) for n_in, n_out, a in zip(sizes, sizes[1:], kinds)))
+
+    def lines(self, element):
+        """The `network` section of a potential file (the format is described in fastmd_ext/core/nnp.hpp)."""
+        found = [f"network {element} {len(self.layers)}"]
+        for w, b, activation in self.layers:
+            found.append(f"layer {w.shape[0]} {w.shape[1]} {activation}")
+            found += [" ".join(map(repr, row)) for row in np.column_stack([w, b]).tolist()]
+        return found
+
+    def evaluate(self, x, threads=0):
+        """The network alone, by the kernel that molecular dynamics runs: (values (n,), gradient (n, n_inputs)).
+
+        x : (n, n_inputs), finite
+        Raises ValueError for other shapes.
+        """
+        x = np.ascontiguousarray(x, float)
+        if x.ndim != 2 or x.shape[1] != self.n_inputs:
+            raise ValueError(f"x: expected (n, {self.n_inputs}), got {x.shape}")
+        if "_core" not in self.__dict__:  # a potential of as many functions as there are inputs; which ones does not matter
+            text = ["fastmd-potential 1", "element H offset 0", f"functions H {self.n_inputs}", *["G1 H cutoff 1 poly2"] * self.n_inputs, *self.lines("H"), "end", ""]
+            object.__setattr__(self, "_core", _core.Core("\n".join(text).encode(), "network"))
+        values, gradient = np.empty(len(x)), np.empty(x.shape)
+        self._core.network(0, x, values, gradient, threads)
+        return values, gradient
+
+    def __reduce__(self):
+        return Network, (self.layers,)
 
     @property
     def n_inputs(self):

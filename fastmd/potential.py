@@ -80,12 +80,14 @@ class NNPotential(Potential):
                  sigma           low + (high - low) (G - mean) / sigma
     statistics : {element: (functions, 4)}: min, max, mean, sigma over the training data; needed unless scaling is none
     offsets    : {element: eV}
+    repulsion  : fastmd.Repulsion, added to the energy; in the same units
+    shortest   : {(a, b): distance}: the shortest of the training data, in the unit of length; nearer atoms count as outside
     notes      : {key: text}, kept in the file: where the potential comes from
     units      : (length name, its size in angstrom, energy name, its size in eV): all numbers above are in these
     Source: J. Behler, M. Parrinello, Phys. Rev. Lett. 98, 146401 (2007).
     """
 
-    def __init__(self, functions, networks, scaling=("none", 0.0, 1.0), statistics=None, offsets=None, notes=None, units=("angstrom", 1.0, "eV", 1.0), threads=0):
+    def __init__(self, functions, networks, scaling=("none", 0.0, 1.0), statistics=None, offsets=None, notes=None, units=("angstrom", 1.0, "eV", 1.0), threads=0, repulsion=None, shortest=None):
         if not functions or not all(functions.values()):
             raise ValueError("functions: expected {element: [SymmetryFunction, ...]} with at least one of each")
         if unknown := set(offsets or {}) - set(functions):
@@ -109,6 +111,12 @@ class NNPotential(Potential):
                 raise ValueError(f"notes: a key must be one word, got {key!r}")
         self.threads = threads
         self.elements = tuple(self.functions)
+        self.repulsion = repulsion
+        if repulsion is not None and repulsion.units != self.units:
+            raise ValueError(f"repulsion: its numbers are in {repulsion.units[0]} and {repulsion.units[2]}, the potential's in {self.units[0]} and {self.units[2]}")
+        self.shortest = {tuple(pair): _check.number(f"shortest[{pair!r}]", r, self.units[0], above=0) for pair, r in (shortest or {}).items()}
+        if unknown := {e for pair in (*self.shortest, *(repulsion.terms if repulsion else ())) for e in pair} - set(self.elements):
+            raise ValueError(f"repulsion or shortest: {', '.join(sorted(unknown))} is not among the elements {', '.join(self.elements)}")
         self._core = _core.Core(self.text().encode(), "potential")
         self.cutoff = self._core.cutoff
 
@@ -144,7 +152,11 @@ class NNPotential(Potential):
         if any(s is None for s in statistics.values()):
             statistics = None
         offsets = {e: core.offset(k) for k, e in enumerate(elements)}
-        return cls(functions, networks, core.scaling(), statistics, offsets, core.notes(), core.unit(0) + core.unit(1))
+        shortest = {(a, b): r for k, a in enumerate(elements) for q, b in enumerate(elements[k:], k) if (r := core.shortest(k, q))}
+        from .repulsion import from_core  # which is a potential itself
+
+        units = core.unit(0) + core.unit(1)
+        return cls(functions, networks, core.scaling(), statistics, offsets, core.notes(), units, repulsion=from_core(core, elements, units), shortest=shortest)
 
     def save(self, path):
         """Writes the potential file, in one piece: a reader sees the old file or the new one. Raises ValueError where that cannot be."""
@@ -160,10 +172,9 @@ class NNPotential(Potential):
         lines.append(f"scaling {self.scaling[0]} {_exact(self.scaling[1])} {_exact(self.scaling[2])}")
         lines += file_lines(self.functions, self.statistics)
         for e, network in self.networks.items():
-            lines.append(f"network {e} {len(network.layers)}")
-            for w, b, activation in network.layers:
-                lines.append(f"layer {w.shape[0]} {w.shape[1]} {activation}")
-                lines += [" ".join(map(_exact, row)) for row in np.column_stack([w, b]).tolist()]
+            lines += network.lines(e)
+        lines += self.repulsion.lines() if self.repulsion else []
+        lines += [f"shortest {a} {b} {_exact(r)}" for (a, b), r in self.shortest.items()]
         lines += [f"note {k} {v}" for k, v in self.notes.items()]
         return "\n".join([*lines, "end", ""])
 
@@ -181,11 +192,13 @@ class NNPotential(Potential):
     def species(self, symbols):
         return species(symbols, self.elements)
 
-    def evaluate(self, species, positions, cell, pairs):
+    def evaluate(self, species, positions, cell, pairs, outside=None):
+        """As every potential's. outside : (n,) int32, is filled with how many functions of each atom are outside the range of the training data,
+        plus how many of its neighbours are nearer than any there."""
         n = len(positions)
         energies, forces, virial = np.empty(n), np.empty((n, 3)), np.empty((3, 3))
         system = _core.System(species, pairs.first, pairs.j, pairs.shift, positions, np.ascontiguousarray(cell, float), threads=self.threads)
-        energy = self._core.compute(system, energies, forces, virial)
+        energy = self._core.compute(system, energies, forces, virial, outside=outside)
         return energy, energies, forces, virial
 
 

@@ -163,6 +163,20 @@ class Layout:
         return [flat[s:s + len(a) * f].reshape(len(a), f) for a, s, f in zip(self.atoms, self.start, self.functions)]
 
 
+def layout(functions, species):
+    """The Layout of atoms whose species are numbers of the keys of `functions`."""
+    n = len(species)
+    row, atoms, start, size = np.zeros(max(n, 1), np.int64), [], [], 0
+    counts = tuple(len(fs) for fs in functions.values())
+    for k, f in enumerate(counts):
+        mine = np.flatnonzero(species == k)
+        row[mine] = size + f * np.arange(len(mine))
+        atoms.append(mine)
+        start.append(size)
+        size += f * len(mine)
+    return Layout(row, size, tuple(atoms), tuple(start), counts)
+
+
 class Descriptor:
     """A set of symmetry functions per element, compiled: `value`, its transposed derivative `vjp`, its derivative `jvp`, and `rows`.
 
@@ -189,16 +203,7 @@ class Descriptor:
         return _core.System(species, pairs.first, pairs.j, pairs.shift, x, np.ascontiguousarray(c), threads=threads), self.layout(species)
 
     def layout(self, species):
-        n = len(species)
-        row, atoms, start, size = np.zeros(max(n, 1), np.int64), [], [], 0
-        functions = tuple(len(self.functions[e]) for e in self.elements)
-        for k, f in enumerate(functions):
-            mine = np.flatnonzero(species == k)
-            row[mine] = size + f * np.arange(len(mine))
-            atoms.append(mine)
-            start.append(size)
-            size += f * len(mine)
-        return Layout(row, size, tuple(atoms), tuple(start), functions)
+        return layout(self.functions, species)
 
     def value(self, system, layout):
         """G, flat (layout.size,)"""

@@ -44,6 +44,13 @@ cdef extern from "fastmd.h" nogil:
         double *virial
         double *virials
         double *edges
+        int32_t *outside
+    ctypedef struct fastmd_pair_term:
+        int a, b
+        const char *kind
+        double start, outer
+        int n
+        const double *rows
     const char *fastmd_last_error()
     const char *fastmd_isa()
     const char *fastmd_isa_available(int)
@@ -68,9 +75,13 @@ cdef extern from "fastmd.h" nogil:
     const double *fastmd_statistics(const fastmd_potential *, int)
     int fastmd_n_layers(const fastmd_potential *, int)
     int fastmd_get_layer(const fastmd_potential *, int, int, int *, int *, const char **, const double **, const double **)
+    int fastmd_n_pair_terms(const fastmd_potential *)
+    int fastmd_get_pair_term(const fastmd_potential *, int, fastmd_pair_term *)
+    double fastmd_shortest(const fastmd_potential *, int, int)
     int fastmd_n_notes(const fastmd_potential *)
     const char *fastmd_note(const fastmd_potential *, int, const char **)
     int fastmd_compute(const fastmd_potential *, const fastmd_system *, const fastmd_result *)
+    int fastmd_network(const fastmd_potential *, int, int64_t, const double *, double *, double *, int)
     int fastmd_value(const fastmd_potential *, const fastmd_system *, const int64_t *, double *)
     int fastmd_vjp(const fastmd_potential *, const fastmd_system *, const int64_t *, const double *, const fastmd_result *)
     int fastmd_jvp(const fastmd_potential *, const fastmd_system *, const int64_t *, const double *, const double *, const int32_t *, double *)
@@ -221,6 +232,21 @@ cdef class Core:
             found.append((w, b, activation.decode()))
         return found
 
+    def pair_terms(self):
+        """[(a, b, kind, start, outer, rows (n, 2) of energy and slope)], a and b numbers of elements"""
+        cdef fastmd_pair_term t
+        found = []
+        for k in range(fastmd_n_pair_terms(self.p)):
+            if fastmd_get_pair_term(self.p, k, &t):
+                _raise()
+            rows = np.empty((t.n, 2))
+            _copy(rows, t.rows, rows.nbytes)
+            found.append((t.a, t.b, t.kind.decode(), t.start, t.outer, rows))
+        return found
+
+    def shortest(self, int a, int b):
+        return fastmd_shortest(self.p, a, b)
+
     def notes(self):
         cdef const char *key
         found = {}
@@ -250,16 +276,31 @@ cdef class Core:
         _size("virials", virials, 9 * s.s.n)
         _size("edges", edges, 3 * s.s.first[s.s.n])
 
-    def compute(self, System s, energies=None, forces=None, virial=None, virials=None, edges=None):
+    def compute(self, System s, energies=None, forces=None, virial=None, virials=None, edges=None, outside=None):
         self._check_result(s, energies, forces, virial, virials, edges)
+        _size("outside", outside, s.s.n)
         cdef double energy = 0
-        cdef fastmd_result r = fastmd_result(sizeof(fastmd_result), &energy, _d(energies), _d(forces), _d(virial), _d(virials), _d(edges))
+        cdef int32_t[::1] o
+        cdef fastmd_result r = fastmd_result(sizeof(fastmd_result), &energy, _d(energies), _d(forces), _d(virial), _d(virials), _d(edges), NULL)
+        if outside is not None and s.s.n:
+            o = outside
+            r.outside = &o[0]
         cdef int code
         with nogil:
             code = fastmd_compute(self.p, &s.s, &r)
         if code:
             _raise()
         return energy
+
+    def network(self, int element, const double[:, ::1] G, double[::1] E, double[:, ::1] dG, int threads):
+        if G.shape[1] != fastmd_n_functions(self.p, element) or E.shape[0] != G.shape[0] or dG.shape[0] != G.shape[0] or dG.shape[1] != G.shape[1]:
+            raise ValueError("network: expected G and dG (n, functions) and E (n,)")
+        cdef int code = 0
+        if G.shape[0]:
+            with nogil:
+                code = fastmd_network(self.p, element, G.shape[0], &G[0, 0], &E[0], &dG[0, 0], threads)
+        if code:
+            _raise()
 
     def value(self, System s, const int64_t[::1] row, G):
         self._check_rows(s, row, G.size, False)
@@ -273,7 +314,7 @@ cdef class Core:
     def vjp(self, System s, const int64_t[::1] row, g, forces=None, virial=None, virials=None, edges=None):
         self._check_result(s, None, forces, virial, virials, edges)
         self._check_rows(s, row, g.size, False)
-        cdef fastmd_result r = fastmd_result(sizeof(fastmd_result), NULL, NULL, _d(forces), _d(virial), _d(virials), _d(edges))
+        cdef fastmd_result r = fastmd_result(sizeof(fastmd_result), NULL, NULL, _d(forces), _d(virial), _d(virials), _d(edges), NULL)
         cdef double *pg = _d(g)
         cdef int code
         with nogil:

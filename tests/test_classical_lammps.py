@@ -147,3 +147,22 @@ def test_stillinger_weber_of_several_species_is_that_of_lammps(lammps, tmp_path,
     atoms = rattled("Si", "diamond", 5.6, (3, 2, 3), shape, 6)
     atoms.symbols = rng.choice(elements, len(atoms))
     agrees(StillingerWeber.read(path), atoms, elements, lammps, "pair_style sw", f"pair_coeff * * {path} Ga As In")
+
+
+def test_zbl_is_that_of_lammps(lammps):
+    from ase import units
+
+    from fastmd import Repulsion, ZBL
+
+    rng = np.random.default_rng(2)
+    atoms = bulk("Si", cubic=True) * (2, 2, 2)
+    atoms.set_cell(0.35 * atoms.cell.array, scale_atoms=True)  # nearest neighbours at 0.8 angstrom
+    atoms.rattle(0.1, seed=1)
+    atoms.wrap()
+    types = rng.integers(1, 3, len(atoms)).tolist()
+    atoms.symbols = [("Si", "O")[t - 1] for t in types]
+    ours = Repulsion({(a, b): ZBL(0.8, 1.4) for a, b in (("Si", "Si"), ("Si", "O"), ("O", "O"))}).compute(atoms)
+    theirs = lammps(atoms.cell.array, atoms.positions, types, ["pair_style zbl 0.8 1.4", "pair_coeff 1 1 14 14", "pair_coeff 1 2 14 8", "pair_coeff 2 2 8 8"])
+    constant = 14.399645 / (units.Hartree * units.Bohr)  # LAMMPS's e^2 / (4 pi eps0) has eight digits
+    for one, other in zip((ours.energy, ours.energies, ours.forces, ours.virial), theirs):
+        assert np.abs(constant * np.asarray(one) - other).max() < TOLERANCE * np.abs(other).max()

@@ -5,6 +5,7 @@
 #include <map>
 #include <tuple>
 #include "nnp.hpp"
+#include "repulsion.hpp"
 
 namespace fastmd {
 
@@ -17,6 +18,7 @@ class Potential {
     const int ne = int(doc.elements.size());
     elements_.resize(ne);
     for (int c = 0; c < ne; c++) build(c);
+    pairs();
     plan.n_elements = ne;
     plan.element = elements_.data();
     plan.length = doc.unit[0];
@@ -37,6 +39,8 @@ class Potential {
   std::deque<std::vector<uint8_t>> flags_;
   std::deque<std::vector<double>> reals_;
   std::deque<std::vector<Layer>> layers_;
+  std::deque<std::vector<PairTerm>> pairs_;    // by element, if there are any
+  std::deque<std::vector<double>> nearest_;
 
   template <class X> static int place(std::vector<X> &list, const X &x) {  // the number of x in the list, put there if new
     const auto it = std::find(list.begin(), list.end(), x);
@@ -122,6 +126,14 @@ class Potential {
       shift[k] = centred ? s[2] : s[0];
       if (doc.scaling != SCALING_CENTER) shift[k] -= doc.low / factor[k];  // low + (G - s) factor
     }
+    if (!e.stats.empty()) {
+      auto &low = reals_.emplace_back(n), &high = reals_.emplace_back(n);
+      for (int k = 0; k < n; k++) {  // a little slack, so that rounding does not put the training data's own extremes outside
+        const double *s = &e.stats[4 * k], slack = 1e-6 * (s[1] - s[0]) + 1e-9 * std::max(std::abs(s[0]), std::abs(s[1]));
+        low[k] = s[0] - slack, high[k] = s[1] + slack;
+      }
+      p.low = low.data(), p.high = high.data();
+    }
     auto &yl = layers_.emplace_back();
     p.widest = std::max(n, 1);
     for (const auto &y : e.layers) {
@@ -137,6 +149,41 @@ class Potential {
     plan.max_functions = std::max(plan.max_functions, n);
     plan.max_cutoffs = std::max(plan.max_cutoffs, p.n_cutoffs);
     plan.max_shapes = std::max(plan.max_shapes, p.n_shapes);
+  }
+
+  void pairs() {
+    const int ne = int(doc.elements.size());
+    for (int c = 0; c < ne; c++) {
+      ElementPlan &p = elements_[c];
+      if (!doc.pairs.empty()) p.pair = pairs_.emplace_back(ne).data();
+      if (!doc.shortest.empty()) p.nearest = nearest_.emplace_back(ne).data();
+    }
+    for (const PairText &t : doc.pairs) {
+      PairTerm y{t.kind, int(t.rows.size() / 2), t.outer, t.start, 0, 0, 0, {}, t.rows.data()};
+      if (t.kind == PAIR_TABLE) {
+        y.step = (t.outer - t.start) / (y.n - 1);
+      } else {
+        const int a = number(t.a), b = number(t.b);
+        double E, dE, d2E;
+        y.charge = COULOMB * a * b / (doc.unit[0] * doc.unit[1]);
+        y.inv_a = (std::pow(a, 0.23) + std::pow(b, 0.23)) / 0.46850 * doc.unit[0];
+        zbl(y.charge, y.inv_a, t.outer, E, dE, d2E);
+        const double w = t.outer - t.start;
+        y.S[0] = (w * d2E - 3 * dE) / (w * w);
+        y.S[1] = (2 * dE - w * d2E) / (w * w * w);
+        y.S[2] = -E + w * dE / 2 - w * w * d2E / 12;
+      }
+      for (auto [c, e] : {std::pair{t.a, t.b}, {t.b, t.a}}) {
+        pairs_[c][e] = y;
+        elements_[c].reach = std::max(elements_[c].reach, t.outer);
+      }
+    }
+    for (const Shortest &s : doc.shortest)
+      for (auto [c, e] : {std::pair{s.a, s.b}, {s.b, s.a}}) nearest_[c][e] = s.r;
+  }
+  int number(int c) const {  // the nuclear charge
+    const size_t at = SYMBOLS.find(" " + doc.elements[c].symbol + " ");
+    return int(std::count(SYMBOLS.begin(), SYMBOLS.begin() + at, ' '));
   }
 
   Block block(const ElementText &e, const std::tuple<bool, int, int, int> &key, const std::vector<int> &members, const std::vector<int> &shape_of) {

@@ -5,6 +5,7 @@
 #include "angular.hpp"
 #include "kernels.hpp"
 #include "network.hpp"
+#include "repulsion.hpp"
 
 namespace fastmd {
 inline namespace FASTMD_ISA {
@@ -118,6 +119,35 @@ template <class T> bool prepare(Work &w, int64_t i, const ElementPlan &e, Neighb
   return true;
 }
 
+// Half of each pair term, to the atom and to its edges. Returns its energy.
+template <class T> double repel(const Plan &p, const ElementPlan &e, Neighbourhood<T> &h, bool forces) noexcept {
+  double energy = 0;
+  for (int q = 0; q < p.n_elements; q++) {
+    const PairTerm &t = e.pair[q];
+    if (t.kind == PAIR_NONE) continue;
+    for (int k = h.from[q]; k < h.from[q] + h.count[q]; k++) {
+      if (!(h.r[k] < T(t.outer))) continue;
+      double E, dE;
+      pair_term(t, double(h.r[k]), E, dE);
+      energy += 0.5 * E;
+      if (!forces) continue;
+      h.px[k] += T(0.5 * dE) * h.ux[k], h.py[k] += T(0.5 * dE) * h.uy[k], h.pz[k] += T(0.5 * dE) * h.uz[k];
+    }
+  }
+  return energy;
+}
+
+// How many functions of an atom are outside the trained range, and how many neighbours nearer than any in the training data
+template <class T> int outside(const Plan &p, const ElementPlan &e, const Neighbourhood<T> &h, const T *G) noexcept {
+  int n = 0;
+  for (int f = 0; e.low && f < e.n_functions; f++) n += G[f] < T(e.low[f]) || G[f] > T(e.high[f]);
+  for (int q = 0; e.nearest && q < p.n_elements; q++) {
+    const T near = T(e.nearest[q] * (1 - 1e-9));
+    for (int k = h.from[q]; k < h.from[q] + h.count[q]; k++) n += h.r[k] < near;
+  }
+  return n;
+}
+
 // Up to LANES atoms of one element: first pass, network, second pass.
 template <class T> void batch_energy(Work &w, const ElementPlan &e, const int64_t *atom, int n, Workspace<T> &ws) noexcept {
   const Plan &p = *w.plan;
@@ -126,11 +156,13 @@ template <class T> void batch_energy(Work &w, const ElementPlan &e, const int64_
   for (int b = 0; b < n; b++) {
     if (!prepare<T>(w, atom[b], e, ws.hood[b])) return;
     functions<T, Mode::value>(e, ws.hood[b], ws.triplets, ws.flat);
+    if (w.outside) w.outside[atom[b]] = outside<T>(p, e, ws.hood[b], ws.flat);
     for (int f = 0; f < e.n_functions; f++) ws.G[f * LANES + b] = (ws.flat[f] - T(e.shift[f])) * T(e.factor[f]);
   }
   network<T>(e, ws.act, ws.G, ws.energy, ws.dG);
   for (int b = 0; b < n; b++) {
-    const double E = (double(ws.energy[b]) + e.offset) * p.energy;
+    const double near = e.pair ? repel<T>(p, e, ws.hood[b], forces) : 0;
+    const double E = (double(ws.energy[b]) + near + e.offset) * p.energy;
     w.energy += E;
     if (w.energies) w.energies[atom[b]] = E;
     if (!forces) continue;
@@ -271,6 +303,23 @@ inline void jvp_of_rows(Work &w, int64_t i, int nf) noexcept {
       for (int a = 0; a < 3; a++) v[a] += d[0] * strain[a] + d[1] * strain[3 + a] + d[2] * strain[6 + a];
     }
     for (int f = 0; f < nf; f++) dG[f] += v[0] * J[f] + v[1] * J[nf + f] + v[2] * J[2 * nf + f];
+  }
+}
+
+template <class T> void network_alone(const Plan &p, int element, int64_t i0, int64_t i1, const double *G, double *E, double *dG, void *memory) {
+  const ElementPlan &e = p.element[element];
+  Workspace<T> ws;
+  ws.carve((char *)memory, p, Want::energy, 0);
+  const int64_t nf = e.n_functions;
+  for (int64_t i = i0; i < i1; i += LANES) {
+    const int n = int(std::min<int64_t>(LANES, i1 - i));
+    for (int f = 0; f < nf; f++)
+      for (int b = 0; b < LANES; b++) ws.G[f * LANES + b] = (T(G[(i + std::min(b, n - 1)) * nf + f]) - T(e.shift[f])) * T(e.factor[f]);
+    network<T>(e, ws.act, ws.G, ws.energy, ws.dG);
+    for (int b = 0; b < n; b++) {
+      E[i + b] = (double(ws.energy[b]) + e.offset) * p.energy;
+      for (int f = 0; f < nf; f++) dG[(i + b) * nf + f] = double(ws.dG[f * LANES + b]) * e.factor[f] * p.energy;
+    }
   }
 }
 

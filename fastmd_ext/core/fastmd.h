@@ -72,6 +72,16 @@ FASTMD_API const double *fastmd_statistics(const fastmd_potential *, int element
 FASTMD_API int fastmd_n_layers(const fastmd_potential *, int element);
 FASTMD_API int fastmd_get_layer(const fastmd_potential *, int element, int layer, int *n_in, int *n_out, const char **activation,
                                 const double **weights /* n_out x n_in */, const double **bias);
+typedef struct fastmd_pair_term { /* a repulsion that is added to the network, see repulsion.hpp; in the file's own units */
+  int a, b;
+  const char *kind;               /* "zbl" or "table" */
+  double start, outer;            /* zbl: inner and outer; table: first and last r */
+  int n;                          /* table: */
+  const double *rows;             /* n x (energy, slope) */
+} fastmd_pair_term;
+FASTMD_API int fastmd_n_pair_terms(const fastmd_potential *);
+FASTMD_API int fastmd_get_pair_term(const fastmd_potential *, int k, fastmd_pair_term *);
+FASTMD_API double fastmd_shortest(const fastmd_potential *, int a, int b); /* the shortest distance in the training data, in the file's unit; 0: unknown */
 FASTMD_API int fastmd_n_notes(const fastmd_potential *);                                         /* provenance */
 FASTMD_API const char *fastmd_note(const fastmd_potential *, int k, const char **key);
 
@@ -101,9 +111,14 @@ typedef struct fastmd_result {
   double *virial;          /* 3 x 3 */
   double *virials;         /* n x 3 x 3: of each atom's energy */
   double *edges;           /* m x 3: dE_i/dd_ij; zero beyond the cutoff */
+  int32_t *outside;        /* n: how many functions of the atom are outside the range of the training data, plus how many of its neighbours
+                              are nearer than any there; 0 where the file has no ranges. Not from vjp. */
 } fastmd_result;
 
 FASTMD_API int fastmd_compute(const fastmd_potential *, const fastmd_system *, const fastmd_result *);
+
+/* The network alone: G (n x functions of the element, unscaled) -> energies E (n) and dE/dG (n x functions) */
+FASTMD_API int fastmd_network(const fastmd_potential *, int element, int64_t n, const double *G, double *E, double *dG, int threads);
 
 /* The descriptor alone. G of atom i (unscaled) stands at G + row[i], its gradient rows at rows + 3 * edge_row[i] as
  * (neighbour in list order) x 3 x (function). */

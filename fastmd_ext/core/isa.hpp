@@ -8,6 +8,6 @@
 #define FASTMD_STRING2(x) #x
 #define FASTMD_STRING(x) FASTMD_STRING2(x)
 extern "C" __attribute__((visibility("default"))) const fastmd::Kernels *fastmd_kernels(void) {
-  static const fastmd::Kernels table = {FASTMD_STRING(FASTMD_ISA), fastmd::workspace<double>, fastmd::run<double>};
+  static const fastmd::Kernels table = {FASTMD_STRING(FASTMD_ISA), fastmd::workspace<double>, fastmd::run<double>, fastmd::network_alone<double>};
   return &table;
 }

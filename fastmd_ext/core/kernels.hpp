@@ -20,6 +20,7 @@ struct Work {
   double *energies, *virials, *edges;  // or NULL
   double *forces;           // of the chunk, or NULL
   int64_t low;
+  int32_t *outside;         // or NULL
   bool want_virial;
   double energy, virial[9]; // out: sums over the chunk
   int64_t clash_atom, clash_edge;  // out: two atoms on top of each other, or -1
@@ -29,6 +30,8 @@ struct Kernels {
   const char *name;
   size_t (*workspace)(const Plan &, Want, int max_row);
   void (*run)(Want, Work &, void *workspace, int max_row);
+  // the network of one element alone, for atoms [i0, i1): G (n x functions) -> E (n), dE/dG (n x functions)
+  void (*network)(const Plan &, int element, int64_t i0, int64_t i1, const double *G, double *E, double *dG, void *workspace);
 };
 
 }  // namespace fastmd

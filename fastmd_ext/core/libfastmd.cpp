@@ -132,8 +132,7 @@ void check_finite(const double *a, int64_t n, const char *what) {
 
 // All that can be wrong about a system without looking at distances. Returns the longest row.
 int check_system(const fastmd_potential *p, const fastmd_system *s) {
-  if (!p || !s) throw std::invalid_argument("potential or system is NULL");
-  if (s->size < sizeof(fastmd_system)) throw std::invalid_argument("system.size is not the size of fastmd_system");
+  if (!p) throw std::invalid_argument("potential is NULL");
   if (s->n < 0 || s->n_all < s->n || s->n_all > INT32_MAX) throw std::invalid_argument("n and n_all: expected 0 <= n <= n_all < 2^31");
   if (s->n && (!s->species || !s->first)) throw std::invalid_argument("species or first is NULL");
   const int ne = p->potential.plan.n_elements;
@@ -162,26 +161,39 @@ int check_system(const fastmd_potential *p, const fastmd_system *s) {
   return int(longest);
 }
 
+// A struct of a caller's as we know it today: what was appended since the caller was built is zero.
+template <class X> X whole(const X *given, size_t first_size, const char *name) {
+  if (!given) throw std::invalid_argument(std::string(name) + " is NULL");
+  if (given->size < first_size) throw std::invalid_argument(std::string(name) + ".size is not the size of fastmd_" + name);
+  X x{};
+  std::memcpy(&x, given, std::min(given->size, sizeof x));
+  return x;
+}
+
 struct Call {
   const fastmd_potential *potential;
-  const fastmd_system *system;
+  fastmd_system system;
   Want want;
   Work part{};  // what all chunks share
-  const fastmd_result *result = nullptr;
+  fastmd_result result{};
+
+  Call(const fastmd_potential *p, const fastmd_system *s, Want w) : potential(p), system(whole(s, offsetof(fastmd_system, edge_row), "system")), want(w) {}
+  void take(const fastmd_result *r) { result = whole(r, offsetof(fastmd_result, outside), "result"); }
 
   int operator()() {
     const Kernels *k = kernels();
-    const int longest = check_system(potential, system);
+    const fastmd_system &s = system;
+    const int longest = check_system(potential, &s);
     const Plan &plan = potential->potential.plan;
-    const fastmd_system &s = *system;
-    if (want == Want::energy && !plan.element[0].n_layers) throw std::invalid_argument("this potential holds symmetry functions only, no network");
-    double *forces = result ? result->forces : nullptr;
+    if (want == Want::energy && !plan.element[0].n_layers && !plan.element[0].pair) throw std::invalid_argument("this potential holds symmetry functions only, no network");
+    double *forces = result.forces;
     part.plan = &plan;
-    part.system = system;
-    if (result) part.energies = result->energies, part.virials = result->virials, part.edges = result->edges, part.want_virial = result->virial;
+    part.system = &s;
+    part.energies = result.energies, part.virials = result.virials, part.edges = result.edges, part.outside = result.outside, part.want_virial = result.virial;
     const int64_t m = s.n ? s.first[s.n] : 0;
     // Atoms of a species that is not ours have no kernel that would write their entries.
     if (part.energies) std::fill_n(part.energies, s.n, 0.0);
+    if (part.outside) std::fill_n(part.outside, s.n, 0);
     if (part.virials) std::fill_n(part.virials, 9 * s.n, 0.0);
     if (part.edges) std::fill_n(part.edges, 3 * m, 0.0);
 
@@ -237,8 +249,8 @@ struct Call {
       for (double v : bad) check += v;
     }
     if (!std::isfinite(check)) return fail(FASTMD_ENONFINITE, "the energy or a force is not finite: are two atoms almost on top of each other, or are weights of the potential huge?");
-    if (result && result->energy) *result->energy = energy;
-    if (result && result->virial) std::copy_n(virial, 9, result->virial);
+    if (result.energy) *result.energy = energy;
+    if (result.virial) std::copy_n(virial, 9, result.virial);
     return 0;
   }
 };
@@ -361,6 +373,19 @@ int fastmd_get_layer(const fastmd_potential *p, int e, int l, int *n_in, int *n_
   *n_in = y.n_in, *n_out = y.n_out, *activation = ACTIVATION_NAMES[y.activation], *weights = y.weights.data(), *bias = y.bias.data();
   return 0;
 }
+int fastmd_n_pair_terms(const fastmd_potential *p) { return p ? int(document(p)->pairs.size()) : 0; }
+int fastmd_get_pair_term(const fastmd_potential *p, int k, fastmd_pair_term *out) {
+  if (!out || k < 0 || k >= fastmd_n_pair_terms(p)) return fail(FASTMD_EARGUMENT, "no such pair term");
+  const PairText &t = document(p)->pairs[k];
+  *out = {t.a, t.b, PAIR_NAMES[t.kind - PAIR_ZBL], t.start, t.outer, int(t.rows.size() / 2), t.rows.data()};
+  return 0;
+}
+double fastmd_shortest(const fastmd_potential *p, int a, int b) {
+  if (!element(p, a) || !element(p, b)) return 0;
+  for (const Shortest &s : document(p)->shortest)
+    if ((s.a == a && s.b == b) || (s.a == b && s.b == a)) return s.r;
+  return 0;
+}
 int fastmd_n_notes(const fastmd_potential *p) { return p ? int(document(p)->notes.size()) : 0; }
 const char *fastmd_note(const fastmd_potential *p, int k, const char **key) {
   if (k < 0 || k >= fastmd_n_notes(p)) return nullptr;
@@ -370,8 +395,28 @@ const char *fastmd_note(const fastmd_potential *p, int k, const char **key) {
 
 int fastmd_compute(const fastmd_potential *p, const fastmd_system *s, const fastmd_result *r) {
   return guarded([&] {
-    if (!r || r->size < sizeof(fastmd_result)) throw std::invalid_argument("result.size is not the size of fastmd_result");
-    return Call{p, s, Want::energy, {}, r}();
+    Call c{p, s, Want::energy};
+    c.take(r);
+    return c();
+  });
+}
+int fastmd_network(const fastmd_potential *p, int e, int64_t n, const double *G, double *E, double *dG, int threads) {
+  return guarded([&] {
+    if (!element(p, e) || element(p, e)->layers.empty()) throw std::invalid_argument("no network of that element");
+    if (n < 0 || (n && !(G && E && dG))) throw std::invalid_argument("n, G, E or dG is missing or out of range");
+    check_finite(G, n * fastmd_n_functions(p, e), "G");
+    const Kernels *k = kernels();
+    const Plan &plan = p->potential.plan;
+    const size_t need = k->workspace(plan, Want::energy, 0);
+    const int chunks = int(std::min<int64_t>(MAX_CHUNKS, (n + CHUNK_ATOMS - 1) / CHUNK_ATOMS));
+    std::atomic<bool> memory{true};
+    Pool::run(chunks, threads > 0 ? threads : fastmd_default_threads(), [&](int c) {
+      void *space = scratch.hold(need);
+      if (!space) return memory.store(false);
+      k->network(plan, e, n * c / chunks, n * (c + 1) / chunks, G, E, dG, space);
+    });
+    if (!memory) throw std::bad_alloc();
+    return 0;
   });
 }
 int fastmd_value(const fastmd_potential *p, const fastmd_system *s, const int64_t *row, double *G) {
@@ -383,10 +428,9 @@ int fastmd_value(const fastmd_potential *p, const fastmd_system *s, const int64_
 }
 int fastmd_vjp(const fastmd_potential *p, const fastmd_system *s, const int64_t *row, const double *g, const fastmd_result *r) {
   return guarded([&] {
-    if (!r || r->size < sizeof(fastmd_result)) throw std::invalid_argument("result.size is not the size of fastmd_result");
-    fastmd_result gradient = *r;
-    gradient.energy = gradient.energies = nullptr;
-    Call c{p, s, Want::vjp, {}, &gradient};
+    Call c{p, s, Want::vjp};
+    c.take(r);
+    c.result.energy = c.result.energies = nullptr, c.result.outside = nullptr;
     c.part.row = row, c.part.g = g;
     return c();
   });

@@ -61,6 +61,10 @@ template <class T> struct Activations {
 
 // G (n_functions rows, scaled) -> energy (one row) and dE/dG (n_functions rows)
 template <class T> void network(const ElementPlan &e, Activations<T> &a, const T *G, T *energy, T *dG) noexcept {
+  if (!e.n_layers) {  // pair terms only
+    for (int k = 0; k < LANES; k++) energy[k] = 0;
+    return;
+  }
   T *h = a.h, *dh = a.dh;
   const T *in = G;
   for (int l = 0; l < e.n_layers; l++) {

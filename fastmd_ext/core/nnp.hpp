@@ -11,6 +11,10 @@
 //   network Si 2
 //   layer 10 2 tanh                     # outputs, inputs, activation; then a line per output: its weights, last its bias
 //   ...
+//   pair Si Si zbl 1 2                  # repulsion.hpp: inner and outer
+//   pair Si O table 1000 0.8 1.6        # rows, first and last r; then a line per row: energy and slope, at last 0 0
+//   ...
+//   shortest Si Si 2.1                  # the shortest distance of the training data
 //   note created 2026-11-21             # any number; free text
 //   end
 //
@@ -30,6 +34,7 @@ namespace fastmd {
 
 constexpr const char *CUTOFF_NAMES[] = {"cosine", "tanh3", "poly2"};
 constexpr const char *ACTIVATION_NAMES[] = {"identity", "tanh", "sigmoid", "relu", "softplus"};
+constexpr const char *PAIR_NAMES[] = {"zbl", "table"};
 constexpr const char *SCALING_NAMES[] = {"none", "minmax", "center", "center-minmax", "sigma"};
 constexpr std::string_view SYMBOLS =  // X: a dummy, as in ASE
     " X H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr "
@@ -56,11 +61,22 @@ struct ElementText {
   std::vector<double> stats;  // 4 per function, or none
   std::vector<LayerText> layers;
 };
+struct PairText {
+  int a = 0, b = 0, kind = 0;
+  double start = 0, outer = 0;  // ZBL: inner and outer; table: first and last r
+  std::vector<double> rows;     // table: energy and slope
+};
+struct Shortest {
+  int a, b;
+  double r;
+};
 struct Document {
   std::string name, unit_name[2] = {"angstrom", "eV"};
   double unit[2] = {1, 1}, low = 0, high = 1;
   int scaling = SCALING_NONE;
   std::vector<ElementText> elements;
+  std::vector<PairText> pairs;
+  std::vector<Shortest> shortest;
   std::vector<std::pair<std::string, std::string>> notes;
 };
 struct FileError : std::runtime_error {
@@ -81,6 +97,8 @@ class Parser {
       else if (w == "scaling") scaling();
       else if (w == "functions") functions();
       else if (w == "network") network();
+      else if (w == "pair") pair();
+      else if (w == "shortest") shortest();
       else if (w == "note") note();
       else if (w == "end") ended = true;
       else fail("unknown keyword '" + shown(w) + "'");
@@ -103,7 +121,7 @@ class Parser {
     for (char c : w.substr(0, 40)) s += (c >= 32 && c < 127) ? c : '?';
     return w.size() > 40 ? s + "..." : s;
   }
-  static std::string shortest(double v) {
+  static std::string written(double v) {
     char text[32];
     return std::string(text, std::to_chars(text, text + sizeof text, v).ptr);
   }
@@ -186,9 +204,7 @@ class Parser {
   }
   void element() {
     const std::string_view w = word("an element symbol");
-    bool letters = w.size() <= 3;
-    for (char c : w) letters = letters && ((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'));
-    if (!letters || SYMBOLS.find(" " + std::string(w) + " ") == std::string_view::npos) fail("'" + shown(w) + "' is no element symbol");
+    if (SYMBOLS.find(" " + std::string(w) + " ") == std::string_view::npos) fail("'" + shown(w) + "' is no element symbol");
     for (const auto &e : doc_.elements)
       if (e.symbol == w) fail("element " + e.symbol + " stands twice");
     if (doc_.elements.size() == 118) fail("more than 118 elements");
@@ -229,11 +245,11 @@ class Parser {
     for (int q = 0; q < f.is().n_parameters; q++) {
       const Parameter &p = f.is().parameter[q];
       f.p[q] = field(p.name);
-      if (f.p[q] < p.least) fail(std::string(p.name) + " must be >= " + shortest(p.least) + p.why + ", got " + shortest(f.p[q]));
+      if (f.p[q] < p.least) fail(std::string(p.name) + " must be >= " + written(p.least) + p.why + ", got " + written(f.p[q]));
     }
     f.cutoff = field("cutoff");
     f.cutoff_type = choice("cutoff type", CUTOFF_NAMES);
-    if (!(f.cutoff > 0)) fail("cutoff must be > 0, got " + shortest(f.cutoff));
+    if (!(f.cutoff > 0)) fail("cutoff must be > 0, got " + written(f.cutoff));
     if (!at_end()) {
       expect("stats");
       for (const char *what : {"min", "max", "mean", "sigma"}) e.stats.push_back(real(what));
@@ -268,6 +284,35 @@ class Parser {
       e.layers.push_back(std::move(y));
     }
   }
+  template <class X> X two_elements(const std::vector<X> &list) {  // a <= b, not in the list yet
+    X x{};
+    x.a = known_element("element"), x.b = known_element("second element");
+    if (x.b < x.a) std::swap(x.a, x.b);
+    for (const X &y : list)
+      if (y.a == x.a && y.b == x.b) fail("the pair " + doc_.elements[x.a].symbol + " " + doc_.elements[x.b].symbol + " stands twice");
+    return x;
+  }
+  void pair() {
+    PairText t = two_elements(doc_.pairs);
+    t.kind = PAIR_ZBL + choice("pair term", PAIR_NAMES);
+    const int n = t.kind == PAIR_TABLE ? whole("number of rows", 2, 1000000) : 0;
+    t.start = real(n ? "first r" : "inner"), t.outer = real(n ? "last r" : "outer");
+    if (!(t.start >= 0 && t.outer > t.start)) fail("a pair term needs 0 <= inner < outer, got " + written(t.start) + " and " + written(t.outer));
+    if (size_t(n) > rest_.size() / 4) fail("the file is too short for a table of " + std::to_string(n) + " rows");
+    for (int k = 0; k < n; k++) {
+      finish_line();
+      if (!next_line()) fail("the file ends in a table of a pair");
+      t.rows.push_back(real("energy")), t.rows.push_back(real("slope"));
+    }
+    if (n && (t.rows[2 * n - 2] != 0 || t.rows[2 * n - 1] != 0)) fail("a table must end with 0 0, or the energy would jump there");
+    doc_.pairs.push_back(std::move(t));
+  }
+  void shortest() {
+    Shortest s = two_elements(doc_.shortest);
+    s.r = real("distance");
+    if (!(s.r > 0)) fail("shortest: the distance must be > 0, got " + written(s.r));
+    doc_.shortest.push_back(s);
+  }
   void note() {
     const std::string key(word("the note's key"));
     skip();
@@ -278,6 +323,8 @@ class Parser {
   void check() {
     if (doc_.elements.empty()) fail("no line 'element'");
     size_t networks = 0;
+    for (const PairText &t : doc_.pairs)
+      if (!std::isfinite(t.outer * doc_.unit[0])) fail("the reach of a pair term is not finite in angstrom");
     for (const auto &e : doc_.elements) {
       networks += !e.layers.empty();
       for (const Function &f : e.functions) {

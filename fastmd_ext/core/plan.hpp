@@ -80,6 +80,13 @@ struct Layer {
   int n_in, n_out, activation;
   const double *weights, *bias;  // n_out x n_in
 };
+enum PairKind { PAIR_NONE, PAIR_ZBL, PAIR_TABLE };
+struct PairTerm {  // repulsion.hpp; native units
+  int kind, n;
+  double outer, start, step;         // zero from `outer` on; ZBL: start = inner
+  double charge, inv_a, S[3];        // ZBL
+  const double *row;                 // table: n x (energy, slope)
+};
 struct ElementPlan {
   int n_functions, n_cutoffs, n_shapes, n_radial, n_blocks, n_layers, widest;  // widest: most nodes in a layer, the input included
   const Cutoff *cutoff;
@@ -88,6 +95,9 @@ struct ElementPlan {
   const Block *block;
   const double *shift, *factor;  // scaled G = (G - shift) * factor
   const Layer *layer;
+  const double *low, *high;      // the trained range of each G, or NULL
+  const PairTerm *pair;          // by element of the neighbour, or NULL: no pair terms at all
+  const double *nearest;         // by element of the neighbour: the shortest distance of the training data, 0 where unknown; or NULL
   double reach;  // the largest cutoff
   double offset;
 };
