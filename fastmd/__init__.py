@@ -10,16 +10,21 @@ __version__ = "0.1.0"
 # Imported when first asked for, so that `import fastmd` stays light.
 _HOME = {
     "Calculator": "calculator",
+    "check": "datacheck",
     "G1": "symmetry", "G2": "symmetry", "G3": "symmetry", "G4": "symmetry", "G5": "symmetry",
-    "Descriptor": "symmetry", "SymmetryFunction": "symmetry", "make_set": "symmetry",
+    "Descriptor": "symmetry", "SymmetryFunction": "symmetry",
+    "distances": "sets", "health": "sets", "load_set": "sets", "make_set": "sets", "save_set": "sets",
     "Network": "network",
     "NNPotential": "potential", "Potential": "potential", "Result": "potential",
     "LennardJones": "classical", "PairPotential": "classical", "StillingerWeber": "classical",
     "ExtrapolationError": "extrapolation", "ExtrapolationWarning": "extrapolation", "outside_range": "extrapolation",
     "MD": "md", "maxwell_boltzmann": "md",
+    "EqualInterval": "sample", "ForceHistogram": "sample", "Interval": "sample", "RandomChoice": "sample", "SamplingPlan": "sample",
+    "sample_md": "sample", "sample_pool": "sample",
     "PairTable": "repulsion", "Repulsion": "repulsion", "ZBL": "repulsion",
+    "elastic_constants": "validate", "energy_volume": "validate",
     "Pairs": "pairs", "Verlet": "pairs", "find_pairs": "pairs",
-    "energy_drift": "observe", "rdf": "observe",
+    "diffusion": "observe", "energy_drift": "observe", "msd": "observe", "rdf": "observe",
 }
 __all__ = sorted(_HOME)
 

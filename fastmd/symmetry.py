@@ -1,4 +1,4 @@
-"""Symmetry functions: their definitions, sets of them, and the descriptor that evaluates a set.
+"""Symmetry functions: their definitions, and the descriptor that evaluates a set of them.
 
 Mind the names: G4 here has the factors in r_jk (RuNNer and n2p2 call it type 3), G5 has not (their type 9). Angular sums run over
 unordered pairs j < k; the double sum in Behler's paper is twice that.
@@ -93,38 +93,6 @@ def G4(a, b, cutoff, eta, lambda_, zeta, cutoff_type="poly2"):
 def G5(a, b, cutoff, eta, lambda_, zeta, cutoff_type="poly2"):
     """G5 = 2^(1-zeta) sum_{j<k} (1 + lambda cos)^zeta exp(-eta (r_ij^2 + r_ik^2)) fc(r_ij) fc(r_ik).  The same, eq. 11 (half of it)."""
     return SymmetryFunction(5, (a, b), cutoff, eta=eta, lambda_=lambda_, zeta=zeta, cutoff_type=cutoff_type)
-
-
-def make_set(elements, cutoff=6.0, shortest=1.5, n_radial=8, n_widths=3, zetas=(1, 2, 4, 16), cutoff_type="poly2"):
-    """A set of symmetry functions from a cutoff and the shortest distance in the data, the same for every central element.
-
-    Radial, for each neighbour element: n_radial G2 with centres rs equidistant from `shortest` to the cutoff, each as wide as the
-    distance between two (eta = 1 / (2 spacing^2)).
-    Angular, for each pair of neighbour elements: G5 with lambda = +-1, each zeta, and n_widths Gaussians whose width falls geometrically
-    from half the cutoff to half of `shortest`, about the origin.
-    elements : symbols;  cutoff, shortest : angstrom
-    Returns {element: [SymmetryFunction, ...]}.
-    Raises ValueError where shortest is not between 0 and the cutoff.
-    """
-    cutoff = _check.number("cutoff", cutoff, "angstrom", above=0)
-    shortest = _check.number("shortest", shortest, "angstrom", above=0)
-    n_radial, n_widths = _check.whole("n_radial", n_radial, 1), _check.whole("n_widths", n_widths, 0)
-    if shortest >= cutoff:
-        raise ValueError(f"shortest must be below the cutoff of {cutoff:g} angstrom, got {shortest:g}; no neighbours would be seen")
-    elements = {elements} if isinstance(elements, str) else set(elements)
-    if not elements or not elements <= set(atomic_numbers):
-        raise ValueError(f"elements: expected chemical symbols, got {sorted(map(str, elements))}")
-    elements = sorted(elements, key=atomic_numbers.__getitem__)
-    spacing = (cutoff - shortest) / n_radial
-    widths = np.geomspace(0.5 * cutoff, max(0.5 * shortest, 0.15 * cutoff), n_widths) if n_widths else ()
-    functions = [G2(e, cutoff, _round(0.5 / spacing**2), _round(rs), cutoff_type) for e in elements for rs in shortest + spacing * np.arange(n_radial)]
-    functions += [G5(a, b, cutoff, _round(0.5 / w**2), lambda_, zeta, cutoff_type)
-                  for k, a in enumerate(elements) for b in elements[k:] for w in widths for lambda_ in (1.0, -1.0) for zeta in zetas]
-    return {e: list(functions) for e in elements}
-
-
-def _round(x):
-    return float(f"{x:.4g}")
 
 
 def file_lines(functions, statistics=None):

@@ -9,7 +9,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from click.testing import CliRunner
 
 import fastmd
-from fastmd.symmetry import Descriptor, make_set
+from fastmd import Descriptor, make_set
 
 CELL = bulk("Si", cubic=True)
 KINDS = np.zeros(8, np.int32)

@@ -139,3 +139,49 @@ def test_messages():
         Calculator(bare, extrapolation="raise")
     with pytest.raises(ValueError, match="has no ranges of its training data"):
         outside_range(bare, bulk("Si"))
+
+
+def hot(policy):
+    atoms = bulk("Si", cubic=True)
+    fastmd.maxwell_boltzmann(atoms, 3000, 1)
+    return fastmd.MD(atoms, potential(), extrapolation=policy)
+
+
+def test_a_run_that_leaves_the_trained_range_says_so_at_its_end():
+    md = hot("warn")
+    with pytest.warns(ExtrapolationWarning) as seen:
+        md.run(40)
+    totals = str(seen[-1].message)
+    outside, evaluations = (int(x) for x in totals.split(" evaluations")[0].split(" of "))
+    assert 0 < outside <= evaluations == 41 and "values outside" in totals
+    assert all("is outside the trained range" in str(w.message) for w in seen[:-1])
+    with pytest.warns(ExtrapolationWarning) as again:
+        md.run(5)
+    assert "of 5 evaluations" in str(again[-1].message)
+
+
+def test_raise_stops_a_run_and_ignore_lets_it_go():
+    with pytest.raises(RuntimeError, match=r"step \d+: atom \d \(Si\): G.* is outside the trained range"):
+        hot("raise").run(40)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        hot("ignore").run(40)
+
+
+def test_a_restart_keeps_the_policy():
+    md = hot("ignore")
+    assert fastmd.MD.resume(md.state(), potential()).state()["extrapolation"] == "ignore"
+
+
+def test_the_command_line_prints_warnings_as_sentences(tmp_path):
+    from ase.io import write
+    from click.testing import CliRunner
+
+    from fastmd.cli import main
+
+    potential().save(tmp_path / "si.nnp")
+    write(tmp_path / "start.xyz", bulk("Si", cubic=True), format="extxyz")
+    run = CliRunner().invoke(main, ["md", str(tmp_path / "si.nnp"), str(tmp_path / "start.xyz"), "-T", "3000", "--steps", "30", "-o", str(tmp_path / "md.extxyz")])
+    assert run.exit_code == 0 and "Warning: atom " in run.stderr and "evaluations left the range of the training data" in run.stderr
+    run = CliRunner().invoke(main, ["md", str(tmp_path / "si.nnp"), str(tmp_path / "start.xyz"), "-T", "3000", "--steps", "30", "-o", str(tmp_path / "md.extxyz"), "--extrapolation", "raise"])
+    assert run.exit_code == 1 and "is outside the trained range" in run.stderr

@@ -10,7 +10,7 @@ import fastmd
 import oracle
 import structures
 from fastmd import G1, G2, G3, G4, G5, _core
-from fastmd.symmetry import CUTOFF_TYPES, Descriptor, SymmetryFunction, file_lines, make_set, species
+from fastmd.symmetry import CUTOFF_TYPES, Descriptor, SymmetryFunction, file_lines, species
 
 RC = 3.87
 ZETAS = (1, 2, 3.5, 4, 16)
@@ -312,29 +312,7 @@ def test_sine_and_cosine_are_those_of_numpy_over_a_wide_range():
         assert abs(slope - (dfc * np.cos(2 * k) - fc * k * np.sin(2 * k))) <= 1e-14 * max(abs(k), 1)
 
 
-# ---- sets and errors
-
-def test_make_set_makes_what_it_says():
-    functions = make_set(["O", "H", "O"], cutoff=5.0, shortest=0.9, n_radial=6, n_widths=2, zetas=(1, 4))
-    assert list(functions) == ["H", "O"] and functions["H"] == functions["O"]
-    fs = functions["H"]
-    assert len(set(fs)) == len(fs) == 2 * 6 + 3 * 2 * 2 * 2
-    assert {f.kind for f in fs} == {2, 5} and {f.cutoff for f in fs} == {5.0}
-    radial = [f for f in fs if f.kind == 2 and f.elements == ("H",)]
-    assert radial[0].rs == 0.9 and np.allclose(np.diff([f.rs for f in radial]), (5 - 0.9) / 6, rtol=1e-3) and max(f.rs for f in radial) < 5
-    assert {(f.lambda_, f.zeta) for f in fs if f.kind == 5} == {(1, 1), (1, 4), (-1, 1), (-1, 4)}
-    G = Descriptor(functions).describe(structures.random_structure(np.random.default_rng(0), 30))
-    for block in G.values():
-        assert (block.std(axis=0) > 0).all()
-
-
-@pytest.mark.parametrize("arguments, message", [
-    (dict(cutoff=0), "cutoff must be > 0"), (dict(shortest=-1), "shortest must be > 0"), (dict(shortest=7.0), "shortest must be below the cutoff"),
-    (dict(n_radial=0), "n_radial must be a whole number >= 1"), (dict(n_widths=1.5), "n_widths must be a whole number"), (dict(zetas=(0.5,)), "zeta must be >= 1")])
-def test_make_set_refuses_what_makes_no_set(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        make_set(["H"], **arguments)
-
+# ---- errors
 
 @pytest.mark.parametrize("make, message", [
     (lambda: G1("Xx", 3.0), "elements: 'Xx' is no chemical symbol"), (lambda: G1("H", 0), "cutoff must be > 0"), (lambda: G1("H", np.nan), "cutoff must be > 0"),

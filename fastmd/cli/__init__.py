@@ -1,12 +1,13 @@
 """The command line. One file per command; each is imported when it is asked for, so that `fastmd --help` is quick."""
 
 import importlib
+import warnings
 
 import click
 
 from .. import __version__
 
-COMMANDS = ("info", "train", "evaluate", "md")  # in the order of --help
+COMMANDS = ("info", "sample", "inspect", "check", "train", "evaluate", "validate", "md")  # in the order of --help
 
 
 class _Commands(click.Group):
@@ -20,7 +21,12 @@ class _Commands(click.Group):
 
     def invoke(self, ctx):
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.simplefilter("always", UserWarning)
+                warnings.showwarning = lambda message, *_: click.echo(f"Warning: {message}", err=True)
+                return super().invoke(ctx)
+        except (click.exceptions.Exit, click.Abort):  # RuntimeErrors too, but no errors
+            raise
         except (ValueError, RuntimeError) as e:
             raise click.ClickException(str(e)) from None
         except MemoryError:
@@ -38,8 +44,12 @@ def main():
 
     \b
     The road:
+      fastmd sample sw --crystal Si -T 300:2500          training data from molecular dynamics, sampled by force
+      fastmd inspect data.extxyz                         what is in the data, or in a potential; which symmetry functions fit it
+      fastmd check data.extxyz --test test.extxyz        what looks wrong in the data: units, signs, duplicates, leaks, outliers
       fastmd train data.extxyz -o si.nnp --report out    train; out/report.json and out/report.png say how good it is
       fastmd evaluate si.nnp test.extxyz                 errors on data it has not seen
+      fastmd validate si.nnp --reference sw -o out       lattice, elasticity, g(r) and drift of the energy, beside a reference
       fastmd md si.nnp start.xyz -T 600 --steps 10000    molecular dynamics
       fastmd info si.nnp                                 what is in a potential file
     In Python:

@@ -1,6 +1,7 @@
 """fastmd evaluate"""
 
 import json
+from pathlib import Path
 
 import click
 
@@ -11,12 +12,22 @@ from ._common import summary
 @click.argument("potential", type=click.Path(dir_okay=False))
 @click.argument("data", type=click.Path(exists=True, dir_okay=False))
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
-def command(potential, data, as_json):
-    """Errors of POTENTIAL on the labelled structures in DATA."""
+@click.option("--report", "folder", type=click.Path(file_okay=False), help="Folder for report.json and report.png: parity of energies, forces and stress, errors per group.")
+def command(potential, data, as_json, folder):
+    """Errors of POTENTIAL on the labelled structures in DATA.
+
+    \b
+    Example:
+      fastmd evaluate si.nnp test.extxyz --report out
+    """
     from ..potential import NNPotential
     from ..train import dataset, report
 
     errors = report.evaluate(NNPotential.load(potential), dataset.read(data))
+    if folder:
+        report.make_folder(folder)
+        report.write_json(Path(folder, "report.json"), errors.numbers() | {"groups": errors.group_numbers()})
+        report.picture(Path(folder, "report.png"), None, errors)
     if as_json:
         click.echo(json.dumps(errors.numbers(), indent=2))
         return

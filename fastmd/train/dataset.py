@@ -32,68 +32,101 @@ def read(path, group=None):
     path : any format of ASE's;  group : the info key that says what belongs together (default: the first of trajectory, traj, group, config_type)
     Raises ValueError for a file that cannot be read, labels of a wrong shape or not finite, and where no structure has energy or forces.
     """
-    try:
-        frames = ase.io.read(path, ":")
-    except Exception as e:  # ASE's readers raise whatever their format trips over
-        raise ValueError(f"{path}: ASE cannot read it ({type(e).__name__}: {e})") from None
+    frames = read_frames(path)
     structures = [_structure(a, k, path, group) for k, a in enumerate(frames)]
-    if not structures:
-        raise ValueError(f"{path}: holds no structure")
     if not any(np.isfinite(s.energy) or np.isfinite(s.forces).any() for s in structures):
         keys = sorted({k for a in frames for k in (*a.info, *a.arrays)} - {"numbers", "positions"})
         raise ValueError(f"{path}: no structure has an energy or forces. Wanted keys such as energy, forces, REF_energy, REF_forces; found {', '.join(keys) or 'none'}")
     return structures
 
 
+def read_frames(path):
+    """The ase.Atoms of a file, as ASE reads them. Raises ValueError for a file that cannot be read, or is empty."""
+    try:
+        frames = ase.io.read(path, ":")
+    except Exception as e:  # ASE's readers raise whatever their format trips over
+        raise ValueError(f"{path}: ASE cannot read it ({type(e).__name__}: {e})") from None
+    if not frames:
+        raise ValueError(f"{path}: holds no structure")
+    return frames
+
+
 def _label(atoms, names, table):
+    """(key, value) of the label that counts, or (None, None)"""
     for prefix in _PREFIXES[1:]:
         for name in names:
             if prefix + name in table:
-                return table[prefix + name]
+                return prefix + name, table[prefix + name]
     results = atoms.calc.results if atoms.calc is not None else {}
     for name in names:
         if name in results:
-            return results[name]
+            return name, results[name]
         if name in table:
-            return table[name]
-    return None
+            return name, table[name]
+    return None, None
 
 
-def _structure(atoms, k, path, group):
-    where = f"{path}, structure {k}"
+def labels(atoms):
+    """{energy, forces, stress, virial: (key, value)}, (None, None) where there is no such label"""
+    return {"energy": _label(atoms, _ENERGY, atoms.info), "forces": _label(atoms, _FORCES, atoms.arrays),
+            "stress": _label(atoms, ("stress",), atoms.info), "virial": _label(atoms, ("virial",), atoms.info)}
+
+
+def _numbers(key, x, shapes):
+    """A label as finite floats of one of the shapes; six numbers are a tensor in Voigt's order. Raises ValueError."""
+    try:
+        kind, x = np.asarray(x).dtype.kind, np.asarray(x, float)
+    except (TypeError, ValueError):
+        raise ValueError(f"{key} is not numbers: {x!r}") from None
+    if kind == "b":  # float() would make 1 eV of it
+        raise ValueError(f"{key} is {bool(x.flat[0]) if x.size else 'empty'}, not numbers; {key} alone or {key}=T reads as true, write the numbers after {key}=")
+    shape = next((s for s in shapes if x.size == np.prod(s, dtype=int)), None)
+    if shape is None:
+        raise ValueError(f"{key} has shape {x.shape}, expected {' or '.join(map(str, shapes))}")
+    if not np.isfinite(x).all():
+        raise ValueError(f"{key} holds NaN or infinity; leave the label out instead")
+    return voigt_6_to_full_3x3_stress(x.reshape(6)) if shape == (6,) else x.reshape(shape)
+
+
+def has_lattice(atoms):
+    """Do the lattice vectors of the periodic directions span as many dimensions?"""
+    vectors = atoms.cell.array[atoms.pbc]
+    return bool(np.isfinite(atoms.cell.array).all() and np.linalg.matrix_rank(vectors) == len(vectors)) if len(vectors) else True
+
+
+def _structure(atoms, k, path, group, problems=None):
+    """A Structure. What is wrong raises ValueError; with a list of problems it is written there as (structure, message), and the label left out."""
     n = len(atoms)
-    energy = _label(atoms, _ENERGY, atoms.info)
-    forces = _label(atoms, _FORCES, atoms.arrays)
-    stress = _label(atoms, ("stress",), atoms.info)
-    virial = _label(atoms, ("virial",), atoms.info)
+    found = labels(atoms)
 
-    def array(x, name, shape):
-        try:
-            x = np.asarray(x, float)
-        except (TypeError, ValueError):
-            raise ValueError(f"{where}: {name} is not numbers: {x!r}") from None
-        if x.size != np.prod(shape, dtype=int):
-            raise ValueError(f"{where}: {name} has shape {x.shape}, expected {shape}")
-        if not np.isfinite(x).all():
-            raise ValueError(f"{where}: {name} holds NaN or infinity; leave the label out instead")
-        return x.reshape(shape)
+    def wrong(message):
+        if problems is None:
+            raise ValueError(f"{path}, structure {k}: {message}")
+        problems.append((k, message))
 
-    def tensor(x, name):
-        x = np.asarray(x)
-        return voigt_6_to_full_3x3_stress(array(x, name, (6,))) if x.size == 6 else array(x, name, (3, 3))
+    def array(name, *shapes):
+        key, x = found[name]
+        if key is not None:
+            try:
+                return _numbers(key, x, shapes)
+            except ValueError as e:
+                wrong(str(e))
+        return np.full(shapes[0], np.nan)
 
     if not np.isfinite(atoms.positions).all():
-        raise ValueError(f"{where}: positions hold NaN or infinity")
-    if np.all(atoms.pbc) and not atoms.cell.rank == 3:
-        raise ValueError(f"{where}: is periodic in three directions, but its cell {atoms.cell.array.tolist()} has no volume")
-    energy = np.nan if energy is None else float(array(energy, "energy", ()))
-    forces = np.full((n, 3), np.nan) if forces is None else array(forces, "forces", (n, 3))
-    if np.all(atoms.pbc) and (stress is not None or virial is not None):
-        stress = tensor(stress, "stress") if stress is not None else -tensor(virial, "virial") / atoms.get_volume()
-    else:
-        stress = np.full((3, 3), np.nan)
+        wrong("positions hold NaN or infinity")
+    if not np.isfinite(atoms.cell.array).all():
+        wrong(f"its cell {atoms.cell.array.tolist()} holds NaN or infinity")
+    elif np.all(atoms.pbc) and not has_lattice(atoms):
+        wrong(f"is periodic in three directions, but its cell {atoms.cell.array.tolist()} has no volume")
+    energy = float(array("energy", ()))
+    forces = array("forces", (n, 3))
+    stress = np.full((3, 3), np.nan)
+    if np.all(atoms.pbc) and has_lattice(atoms):
+        stress = array("stress", (3, 3), (6,)) if found["stress"][0] else -array("virial", (3, 3), (6,)) / atoms.get_volume()
     if group is not None and group not in atoms.info:
-        raise ValueError(f"{where}: has no '{group}' in its info line; found {', '.join(atoms.info) or 'nothing'}")
+        wrong(f"has no '{group}' in its info line; found {', '.join(atoms.info) or 'nothing'}")
+        group = None
     key = group or next((g for g in GROUPS if g in atoms.info), None)
     bare = atoms.copy()
     bare.calc = None

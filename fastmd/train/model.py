@@ -29,6 +29,23 @@ def from_torch(module):
     return Network(tuple((m.weight.detach().numpy(), m.bias.detach().numpy(), names[type(a)]) for m, a in pairs))
 
 
+def shift_and_factor(scaling, statistics, functions):
+    """({element: shift}, {element: factor}) so that (G - shift) * factor is what NNPotential's scaling makes of G"""
+    kind, low, high = scaling
+    shift, factor = {}, {}
+    for e, fs in functions.items():
+        if kind == "none":
+            shift[e], factor[e] = np.zeros(len(fs)), np.ones(len(fs))
+            continue
+        least, most, mean, sigma = statistics[e].T
+        if kind == "center":
+            shift[e], factor[e] = mean, np.ones(len(fs))
+            continue
+        factor[e] = (high - low) / (sigma if kind == "sigma" else most - least)
+        shift[e] = (least if kind == "minmax" else mean) - low / factor[e]
+    return shift, factor
+
+
 class Model(nn.Module):
     """E_s = sum over the atoms of structure s of network_e((G - shift) * factor), without offsets.
 
@@ -46,7 +63,21 @@ class Model(nn.Module):
         """(energies (structures,), forces (n, 3) or None, stress (structures, 3, 3) or None: NaN where there is no volume)
 
         G : batch's flat values (they do not change, so they are computed once)
+        Under torch.no_grad() the graph that derivatives by weights need is not kept.
         """
+        by_weights = torch.is_grad_enabled()
+        with torch.set_grad_enabled(by_weights or derivatives):
+            energies, blocks = self._energies(batch, G, derivatives)
+            if not derivatives:
+                return energies, None, None
+            g = torch.autograd.grad(energies.sum(), blocks, create_graph=by_weights, allow_unused=True, materialize_grads=True)
+        x, h = autograd.vjp(torch.cat([q.reshape(-1) for q in g]), batch)
+        # Divided by 1 where there is no volume: NaN there would come back in the gradients, even of what is masked.
+        periodic = torch.isfinite(batch.volume)[:, None, None]
+        stress = h / torch.where(periodic, batch.volume[:, None, None], 1.0)
+        return (energies if by_weights else energies.detach()), -x, torch.where(periodic, stress, torch.nan)
+
+    def _energies(self, batch, G, derivatives):
         # One leaf per element: cutting one flat leaf into blocks would copy it in every backward pass.
         blocks = [b.detach().requires_grad_(derivatives) for b in batch.layout.blocks(G)]
         atomic = torch.zeros(batch.n, dtype=torch.float64)
@@ -54,11 +85,4 @@ class Model(nn.Module):
             if len(atoms):
                 atomic = atomic.index_copy(0, torch.from_numpy(atoms), self.networks[e]((x - self.shift[e]) * self.factor[e]).squeeze(1))
         energies = torch.zeros(batch.n_structures, dtype=torch.float64).index_add(0, batch.structure, atomic)
-        if not derivatives:
-            return energies, None, None
-        g = torch.autograd.grad(energies.sum(), blocks, create_graph=torch.is_grad_enabled(), allow_unused=True, materialize_grads=True)
-        x, h = autograd.vjp(torch.cat([q.reshape(-1) for q in g]), batch)
-        # Divided by 1 where there is no volume: NaN there would come back in the gradients, even of what is masked.
-        periodic = torch.isfinite(batch.volume)[:, None, None]
-        stress = h / torch.where(periodic, batch.volume[:, None, None], 1.0)
-        return energies, -x, torch.where(periodic, stress, torch.nan)
+        return energies, blocks

@@ -1,7 +1,9 @@
 """How good a potential is on labelled structures: numbers, and pictures of them."""
 
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from ase.stress import voigt_6_to_full_3x3_stress
@@ -39,6 +41,11 @@ class Errors:
         return found
 
 
+    def group_numbers(self):
+        """The same with names, for report.json"""
+        return {g: {"energy_rmse_mev_per_atom": e, "force_rmse_mev_per_angstrom": f} for g, (e, f) in self.per_group().items()}
+
+
 def evaluate(potential, structures):
     """Errors of a potential on labelled structures (from dataset.read). Raises ValueError for an element the potential lacks."""
     energy, force, stress, groups, force_groups = [], [], [], [], []
@@ -60,24 +67,54 @@ def evaluate(potential, structures):
     return Errors(np.array(energy).reshape(-1, 2), np.concatenate([np.zeros((0, 2)), *force]), np.concatenate([np.zeros((0, 2)), *stress]), groups, np.array(force_groups, dtype=object))
 
 
+def make_folder(path):
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise ValueError(f"{path}: cannot be made ({e.strerror}); choose another place") from None
+
+
 def write_json(path, numbers):
     _check.write_text(path, json.dumps(numbers, indent=2) + "\n")
+
+
+@contextmanager
+def scalars(folder):
+    """A function that writes a line of the history for TensorBoard, or does nothing where folder is None. Raises ValueError if tensorboard is not installed."""
+    if folder is None:
+        yield lambda line: None
+        return
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise ValueError("tensorboard is not installed: pip install tensorboard, or leave --tensorboard out") from None
+    make_folder(folder)
+    with SummaryWriter(folder) as writer:
+        def write(line):
+            for key, x in line.items():
+                if key not in ("epoch", "seconds"):
+                    part, _, what = key.partition("_")
+                    writer.add_scalar(f"{what}/{part}" if part in ("train", "validation") else key, x, line["epoch"])
+            writer.flush()
+        yield write
 
 
 def learning_curve(axes, history):
     axes.set_title("Learning curve")
     for key, style in (("train", "-"), ("validation", "--")):
-        for what, color, label in (("energy", "C0", f"energy, {key} (meV/atom)"), ("force", "C1", f"forces, {key} (meV/Å)")):
+        for what, color, label in (("energy", "C0", f"energy, {key} (meV/atom)"), ("force", "C1", f"forces, {key} (meV/Å)"), ("stress", "C2", f"stress, {key} (GPa)")):
             if f"{key}_{what}_rmse" in history[0]:
                 axes.semilogy([h["epoch"] for h in history], [h[f"{key}_{what}_rmse"] for h in history], style, color=color, label=label)
     axes.set_xlabel("epoch")
     axes.set_ylabel("RMSE")
-    axes.legend(fontsize=7)
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high * (high / low) ** 0.45)  # room for the legend above the curves
+    axes.legend(fontsize=7, loc="upper right", ncols=2)
 
 
 def parity(axes, pairs, what, unit, error):
     """Prediction against reference"""
-    axes.set_title(f"{what}: test RMSE {error}")
+    axes.set_title(f"{what}: RMSE {error}")
     if len(pairs):
         axes.plot(*pairs.T, ".", ms=2, alpha=0.4, rasterized=True)
         ends = [pairs.min(), pairs.max()]
@@ -87,14 +124,42 @@ def parity(axes, pairs, what, unit, error):
 
 
 def picture(path, history, errors):
-    """Learning curve, and parity of energies and forces, as a PNG"""
+    """Learning curve (where there is a history), parity of energies, forces and stress, and errors per group (where there are several), as a PNG"""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(13, 4), layout="constrained")
-    a, b, c = figure.subplots(1, 3)
-    learning_curve(a, history)
-    parities(b, c, errors)
+    groups = errors.per_group()
+    panels = ["energy", "force"] + ["stress"] * bool(len(errors.stress)) + ["groups"] * (len(groups) > 1)
+    panels = ["curve"] * bool(history) + panels
+    rows = 1 if len(panels) <= 3 else 2
+    columns = -(-len(panels) // rows)
+    panels += panels[-1:] * (rows * columns - len(panels))  # the last is wider
+    mosaic = [panels[k * columns:(k + 1) * columns] for k in range(rows)]
+    figure = Figure(figsize=(4.4 * columns, 4 * rows), layout="constrained")
+    axes = figure.subplot_mosaic(mosaic)
+    if history:
+        learning_curve(axes["curve"], history)
+    parities(axes["energy"], axes["force"], errors)
+    if "stress" in axes:
+        parity(axes["stress"], errors.stress, "Stress", "GPa", f"{errors.numbers()['stress_rmse_gpa']:.3g} GPa")
+    if "groups" in axes:
+        bars(axes["groups"], groups)
     save(figure, path)
+
+
+def bars(axes, groups):
+    """Energy and force RMSE of each group, side by side; groups: of Errors.per_group"""
+    names = sorted(groups, key=lambda g: -(groups[g][1] or groups[g][0] or 0))
+    if len(names) > 24:
+        names = names[:24]
+        axes.set_title(f"Error per group: the worst 24 of {len(groups)}")
+    else:
+        axes.set_title("Error per group")
+    x = np.arange(len(names))
+    right = axes.twinx()
+    for a, k, side, color, label in ((axes, 0, -0.2, "C0", "energy RMSE (meV/atom)"), (right, 1, 0.2, "C1", "force RMSE (meV/Å)")):
+        a.bar(x + side, [groups[g][k] or 0 for g in names], 0.4, color=color)
+        a.set_ylabel(label, color=color)
+    axes.set_xticks(x, [g or "(none)" for g in names], rotation=60 if len(names) > 4 else 0, ha="right" if len(names) > 4 else "center", fontsize=7)
 
 
 def parities(a, b, errors):

@@ -1,0 +1,123 @@
+"""The data as the loop holds it: pieces of a bounded number of atoms, with labels, symmetry functions and, where there is room, Jacobian rows."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from ase.stress import voigt_6_to_full_3x3_stress
+
+from ..autograd import Batch
+from ..pairs import find_pairs
+from ..symmetry import species
+
+ATOMS = 3000  # of a piece at most (unless one structure has more): its temporaries are small then, and a call still has work for all threads
+KINDS = ("energy", "force", "stress")
+
+
+def bare(structures, repulsion):
+    """The structures with the repulsion taken off their labels: what is left is for the networks."""
+    if repulsion is None:
+        return structures
+    found = []
+    for s in structures:
+        r = repulsion.compute(s.atoms)
+        stress = s.stress if r.stress is None else s.stress - voigt_6_to_full_3x3_stress(r.stress)
+        found.append(replace(s, energy=s.energy - r.energy, forces=s.forces - r.forces, stress=stress))
+    return found
+
+
+def labels(structures, offsets):
+    """(energy without offsets (structures,), forces (n, 3), stress (structures, 3, 3)), NaN where there is no label"""
+    energy = [s.energy - sum(offsets[e] for e in s.atoms.get_chemical_symbols()) for s in structures]
+    forces = np.concatenate([np.zeros((0, 3)), *(s.forces for s in structures)])
+    return np.array(energy), forces, np.array([s.stress for s in structures]).reshape(-1, 3, 3)
+
+
+def count(structures):
+    """How many labels of each kind there are, (3,)"""
+    return np.array([sum(int(np.isfinite(x).sum()) for x in kind) for kind in zip(*((s.energy, s.forces, s.stress) for s in structures))])
+
+
+class Labelled:
+    """A batch with its labels; missing ones are masked.
+
+    cache : keep the Jacobian rows of the batch
+    """
+
+    def __init__(self, descriptor, structures, offsets, threads=0, cache=False):
+        self.batch = Batch(descriptor, [s.atoms for s in structures], threads, cache)
+        self.G = self.batch._value()
+        self.labels = [torch.from_numpy(x) for x in labels(structures, offsets)]
+        self.known = [torch.isfinite(x) for x in self.labels]
+
+    def errors(self, model, derivatives=True):
+        """Errors where there is a label: energy per atom, force components, stress components"""
+        found = []
+        for k, (got, label, known) in enumerate(zip(model(self.batch, self.G, derivatives), self.labels, self.known)):
+            e = (got - label)[known] if got is not None else label[known][:0]
+            found.append(e / self.batch.count[known] if k == 0 else e)
+        return found
+
+
+def squares(model, pieces):
+    """(sums of squared errors, counts), each per kind of label"""
+    total, counts = np.zeros(3), np.zeros(3)
+    with torch.no_grad():
+        for piece in pieces:
+            errors = piece.errors(model)
+            total += [float(e.square().sum()) for e in errors]
+            counts += [len(e) for e in errors]
+    return total, counts
+
+
+@dataclass
+class Size:
+    """What structures take: atoms, neighbours, and bytes of Jacobian rows"""
+
+    atoms: int
+    edges: int
+    rows: int
+
+
+def measure(descriptor, structures):
+    """[Size] of each structure"""
+    found = []
+    for s in structures:
+        pairs = find_pairs(s.atoms, descriptor.cutoff)
+        kinds = species(s.atoms.get_chemical_symbols(), descriptor.elements)
+        found.append(Size(len(s.atoms), len(pairs), descriptor.cache_bytes(descriptor.layout(kinds), kinds, pairs.first)))
+    return found
+
+
+def cut(sizes, atoms=ATOMS):
+    """[(begin, end)]: consecutive structures of at most so many atoms together"""
+    ends, n = [], 0
+    for k, s in enumerate(sizes):
+        if n and n + s.atoms > atoms:
+            ends.append(k)
+            n = 0
+        n += s.atoms
+    return list(zip([0, *ends], [*ends, len(sizes)])) if sizes else []
+
+
+def moments(descriptor, structures, threads):
+    """{element: (functions, 4)}: min, max, mean, sigma of the symmetry functions, gathered piece by piece.
+
+    Source: T. F. Chan, G. H. Golub, R. J. LeVeque, Am. Stat. 37, 242 (1983), eq. 2.1: moments of two parts make those of the whole.
+    """
+    found = {}
+    pieces = cut([Size(len(s.atoms), 0, 0) for s in structures])
+    for begin, end in pieces:
+        batch = Batch(descriptor, [s.atoms for s in structures[begin:end]], threads)
+        for e, G in zip(descriptor.elements, batch.layout.blocks(batch._value().numpy())):
+            if not len(G):
+                continue
+            n, low, high, mean, square = len(G), G.min(0), G.max(0), G.mean(0), ((G - G.mean(0)) ** 2).sum(0)
+            if e in found:
+                m, low0, high0, mean0, square0 = found[e]
+                d = mean - mean0
+                square = square0 + square + d**2 * (m * n / (m + n))
+                mean = mean0 + d * (n / (m + n))
+                n, low, high = m + n, np.minimum(low, low0), np.maximum(high, high0)
+            found[e] = n, low, high, mean, square
+    return {e: np.stack([low, high, mean, np.sqrt(square / n)], axis=1) for e, (n, low, high, mean, square) in found.items()}
