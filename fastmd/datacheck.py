@@ -43,6 +43,8 @@ _SAME = 1e-3        # angstrom: two frames whose atoms are that close are one
 _ALIKE = 1e-3       # of a symmetry function: the same neighbourhoods
 _NEAR = 0.05        # angstrom, root mean square: neighbouring frames of a trajectory
 _MOST_FEATURES = 1200
+_BEST_MISFIT = 0.05  # of a model of the forces, relative
+_GOOD_MISFIT = 0.35
 
 
 @dataclass
@@ -346,7 +348,8 @@ def _density(atoms):
 
 
 def _key(atoms):
-    return (atoms.get_chemical_formula(), *atoms.pbc.tolist())
+    """Composition and boundaries"""
+    return np.bincount(atoms.numbers).tobytes(), atoms.pbc.tobytes()
 
 
 def _pairs(which, of):
@@ -479,7 +482,7 @@ class _Ratio:
     def high(self):
         return abs(self.value / self.correlation) * np.exp(2 * self.error)
 
-    def off(self, factor=1.5):
+    def off(self, factor):
         """Of the wrong sign, or not 1 by more than the errors and what a rough model is off by"""
         return self.seen and (self.value < 0 or self.low > factor or self.high < 1 / factor)
 
@@ -581,7 +584,8 @@ def _units(file, descriptor):
             M += X.T @ X
             b += X.T @ F[k]
         c, _ = _posterior(M, b, 1e-4 * size, prior)
-        mse = max((FF - 2 * c @ b + c @ M @ c) / n, 1e-8 * size)
+        # Where few shapes of structure meet many functions the fit is perfect and says nothing of other shapes: no model is taken for better than 5 %.
+        mse = max((FF - 2 * c @ b + c @ M @ c) / n, _BEST_MISFIT**2 * size)
         misfit = mse / size
         # What the model misses is of one kind throughout a structure: each counts once, not once per force component.
         M, b = M / (mse * n / len(pushed)), b / (mse * n / len(pushed))
@@ -602,8 +606,9 @@ def _units(file, descriptor):
             M, b = M + A.T @ A / tau2, b + A.T @ (y / ratio.value) / tau2
             c, covariance = _posterior(M, b, 1.0, prior)
     stiffness = _stiffness(file, descriptor, sample, c, covariance, scale) if moving and misfit < 0.5 else None
-    force_unit = _judge_energy(file, ratios["energy"], stiffness, moving)
-    _judge_stress(file, ratios["stress"], designs, c, covariance, scale, misfit, force_unit)
+    # A model that meets the forces badly, as in large relaxed cells, can tell only factors of a unit from its own error.
+    force_unit = _judge_energy(file, ratios["energy"], stiffness, moving, 1.5 if misfit < _GOOD_MISFIT**2 else 8.0)
+    _judge_stress(file, ratios["stress"], designs, c, covariance, scale, misfit, force_unit, 3.0 if misfit < _GOOD_MISFIT**2 else 8.0)
 
 
 def _stress_rows(file, designs, scale, divided=True):
@@ -647,12 +652,12 @@ def _stiffness(file, descriptor, sample, c, covariance, scale, h=0.01):
 
 
 
-def _judge_energy(file, ratio, stiffness, moving):
+def _judge_energy(file, ratio, stiffness, moving, margin=1.5):
     """Energies against forces by their factor, both against matter by the stiffness of its bonds. Returns the unit of the forces in eV/angstrom."""
     file.facts["energy_to_force_factor"] = ratio.facts()
     if stiffness is not None:
         file.facts["stiffness_over_expected"] = stiffness
-    off, odd = ratio.off(), stiffness is not None and not 0.2 < stiffness < 5
+    off, odd = ratio.off(margin), stiffness is not None and not 0.1 < stiffness < 5
     energy, force, also = _likeliest(ratio, stiffness)
     likely = f"energies in {energy} with forces in {force}" + (f" (or {also})" if also else "")
     if ratio.seen and ratio.value < 0:
@@ -709,7 +714,7 @@ def _all_electron(file):
     return next((name for name, unit in ENERGY_UNITS.items() if abs(share * unit - 1) < 0.03), None)
 
 
-def _judge_stress(file, ratio, designs, c, covariance, scale, misfit, force_unit):
+def _judge_stress(file, ratio, designs, c, covariance, scale, misfit, force_unit, margin):
     """Stresses against what energies and forces say of a strain, by a factor: their unit and sign, or a virial that is not divided by the volume."""
     virial, y = _stress_rows(file, designs, scale, divided=False)
     if not len(y):
@@ -722,7 +727,7 @@ def _judge_stress(file, ratio, designs, c, covariance, scale, misfit, force_unit
         return
     # If forces are in other units, the stress is judged by what it would be beside forces in eV/angstrom.
     ratio, whole = (_Ratio(r.value / force_unit, r.error, r.correlation) for r in (ratio, whole))
-    if ratio.seen and not ratio.off(3.0):  # no unit is nearer to another
+    if ratio.seen and not ratio.off(margin):  # the next units are 92 and 160 times away
         return
     best = max(abs(ratio.correlation), abs(whole.correlation))
     cost = lambda r, unit: abs(np.log(abs(r.value) * unit)) / 0.4 + 20 * (best - abs(r.correlation))  # noqa: E731

@@ -253,7 +253,7 @@ def _structure(md):
     frame.info = _info(md)
     stress = md.stress if frame.pbc.all() else None
     labels = {} if stress is None else {"stress": _finite(md, "the stress", stress)}
-    frame.calc = SinglePointCalculator(frame, energy=md.energy, forces=md.forces.copy(), **labels)
+    frame.calc = SinglePointCalculator(frame, energy=md.energy, forces=md.forces, **labels)
     return frame
 
 

@@ -26,6 +26,7 @@ from scipy.spatial import cKDTree
 
 from . import _check
 from .calculator import Calculator
+from .extrapolation import Watched, outside_range
 from .md import MD, maxwell_boltzmann
 from .observe import energy_drift, rdf
 from .potential import NNPotential, Potential
@@ -180,6 +181,7 @@ class Dynamics:
     noise    : how far g of two independent runs of this length would be apart at most, from the two halves of this one
     times, total : (m,) ps and eV per atom, without the thermostat
     drift    : of that, meV per atom and ps
+    outside  : share of atoms outside the range of the training data, with the thermostat; None for a potential without ranges
     """
 
     r: np.ndarray
@@ -188,6 +190,7 @@ class Dynamics:
     times: np.ndarray
     total: np.ndarray
     drift: float
+    outside: float | None
 
 
 def dynamics(potential, atoms, temperature, steps=4000, timestep=1.0, seed=1):
@@ -195,7 +198,7 @@ def dynamics(potential, atoms, temperature, steps=4000, timestep=1.0, seed=1):
 
     steps / 2 of Langevin dynamics to equilibrate, `steps` for g(r), then `steps` of velocity Verlet for the drift.  Two potentials with
     the same seed start with the same velocities and feel the same noise: where their crystals vibrate alike they go side by side,
-    and their g differ by far less than by the chance of two runs.
+    and chance adds less to the difference of their g than in independent runs.
 
     potential: a fastmd Potential, the name of a .nnp file, or an ASE calculator
     atoms    : ase.Atoms, periodic in three directions, about 200; it is left as it is
@@ -208,16 +211,19 @@ def dynamics(potential, atoms, temperature, steps=4000, timestep=1.0, seed=1):
     atoms = _periodic(atoms)
     rng = np.random.default_rng(_check.whole("seed", seed, 0))
     maxwell_boltzmann(atoms, temperature, rng)
-    bath = MD(atoms, potential, timestep, temperature, _FRICTION, rng)
+    bath = MD(atoms, potential, timestep, temperature, _FRICTION, rng, extrapolation="ignore")  # counted below
     bath.run(steps // 2, every=steps)
     frames = []
     bath.run(steps, every=steps, observers=[(lambda md: frames.append(md.atoms.copy()), max(20, steps // _FRAMES))])
     bins = int(np.ceil(2.25 * (atoms.get_volume() / len(atoms)) ** (1 / 3) / _BIN))  # two or three shells: 6.1 angstrom in silicon
     half = len(frames) // 2
     (r, first), (_, second) = (rdf(part, bins * _BIN, bins) for part in (frames[:half], frames[half:]))
-    thermo = MD(bath.atoms, potential, timestep).run(steps, every=max(10, steps // _RECORDS))
+    thermo = MD(bath.atoms, potential, timestep, extrapolation="ignore").run(steps, every=max(10, steps // _RECORDS))
+    watched = isinstance(potential, Potential) and Watched(potential).active
+    outside = [len({o.atom for o in outside_range(potential, frame)}) / len(atoms) for frame in frames] if watched else None
     return Dynamics(r, (half * first + (len(frames) - half) * second) / len(frames), float(np.abs(first - second).max() / 2**0.5),
-                    thermo.times, thermo.total / len(atoms), energy_drift(thermo.times, thermo.total, len(atoms)))
+                    thermo.times, thermo.total / len(atoms), energy_drift(thermo.times, thermo.total, len(atoms)),
+                    None if outside is None else float(np.mean(outside)))
 
 
 def melt(potential, atoms, temperature, timestep=1.0, seed=1):
@@ -231,7 +237,7 @@ def melt(potential, atoms, temperature, timestep=1.0, seed=1):
     start, far = atoms.get_positions(), 0.5 * (atoms.get_volume() / len(atoms)) ** (1 / 3)
     rng = np.random.default_rng(_check.whole("seed", seed, 0))
     maxwell_boltzmann(atoms, 4 * temperature, rng)  # half of it goes into the springs
-    md = MD(atoms, _engine("potential", potential), timestep, 2 * temperature, _FRICTION, rng)
+    md = MD(atoms, _engine("potential", potential), timestep, 2 * temperature, _FRICTION, rng, extrapolation="ignore")
     for _ in range(10):
         md.run(1000, every=1000)
         moved = md.positions - start
@@ -271,25 +277,20 @@ class Validation:
     failures: list = field(default_factory=list)
 
     def quantities(self):
-        """[(key, what it is, unit, potential, reference)]: what the crystal has, with and without reference"""
-        rows = [("lattice_constant", "lattice constant", "Å", self.curve.lattice_constant, _of(self.curve_reference, "lattice_constant")),
-                ("bulk_modulus_gpa", "bulk modulus", "GPa", self.curve.bulk_modulus, _of(self.curve_reference, "bulk_modulus")),
-                ("energy_ev_per_atom", "energy", "eV/atom", self.curve.energy, _of(self.curve_reference, "energy"))]
-        for c in ("c11", "c12", "c44"):
-            rows.append((f"{c}_gpa", c.upper(), "GPa", *((e or {}).get(c) for e in (self.elastic, self.elastic_reference))))
-        return rows
+        """[(name, unit, potential, reference, error)] of the crystal: error in percent of the reference, in meV/atom for the energy"""
+        rows = [(name, unit, getattr(self.curve, field), self.curve_reference and getattr(self.curve_reference, field))
+                for name, unit, field in (("lattice constant", "Å", "lattice_constant"), ("bulk modulus", "GPa", "bulk_modulus"), ("energy", "eV/atom", "energy"))]
+        rows += [(c.upper(), "GPa", *((e or {}).get(c) for e in (self.elastic, self.elastic_reference))) for c in ("c11", "c12", "c44")]
+        return [(name, unit, a, b, None if a is None or b is None else 1e3 * abs(a - b) if name == "energy" else 100 * abs(a / b - 1)) for name, unit, a, b in rows]
 
     def numbers(self):
         """All of it for report.json: null where there is no reference, or nothing to compare."""
         n = {}
-        for key, _, _, mine, theirs in self.quantities():
-            if key == "energy_ev_per_atom":
-                error = {"energy_error_mev_per_atom": None if theirs is None else 1e3 * abs(mine - theirs)}
-            else:
-                error = {f"{key.removesuffix('_gpa')}_error_percent": None if mine is None or theirs is None else 100 * abs(mine / theirs - 1)}
-            n |= {key: mine, f"{key.removesuffix('_gpa')}_reference" + "_gpa" * key.endswith("_gpa"): theirs} | error
+        for name, unit, mine, theirs, error in self.quantities():
+            key, unit = name.lower().replace(" ", "_"), {"Å": "", "GPa": "_gpa", "eV/atom": "_ev_per_atom"}[unit]
+            n |= {f"{key}{unit}": mine, f"{key}_reference{unit}": theirs, f"{key}_error_{'mev_per_atom' if name == 'energy' else 'percent'}": error}
         states = {s.name: _numbers(s) for s in self.states}
-        for key in ("rdf_max_abs_difference", "rdf_noise", "nve_drift_mev_per_atom_per_ps", "nve_drift_reference_mev_per_atom_per_ps"):
+        for key in _numbers(State("", None, None)):  # all there are, also without a state
             n[key] = max((s[key] for s in states.values() if s[key] is not None), key=abs, default=None)  # the worst of the states
         if self.errors is not None:
             n |= self.errors.numbers("test_")
@@ -302,7 +303,7 @@ class Validation:
         """Everything drawn, as a PNG."""
         from matplotlib.figure import Figure
 
-        panels = [self._draw_curves] + [self._draw_elastic] * bool(self.elastic) + [self._draw_rdf, self._draw_drift] * bool(self.states)
+        panels = [self.draw_curves] + [self.draw_elastic] * bool(self.elastic) + [self.draw_rdf, self.draw_drift] * bool(self.states)
         panels += [None, None] * (self.errors is not None)
         columns = len(panels) if len(panels) < 4 else (len(panels) + 1) // 2
         rows = -(-len(panels) // columns)
@@ -325,7 +326,7 @@ class Validation:
         report.write_json(Path(folder, "report.json"), self.numbers())
         self.picture(Path(folder, "report.png"))
 
-    def _draw_curves(self, axes):
+    def draw_curves(self, axes):
         axes.set_title("Energy of the crystal above its minimum")
         for curve, label, style in ((self.curve_reference, "reference", {"color": "k", "alpha": 0.35, "lw": 2.5}), (self.curve, "potential", {"color": "C0", "marker": ".", "lw": 1})):
             if curve is not None:
@@ -334,7 +335,7 @@ class Validation:
         axes.set_ylabel("E - E(min) (meV/atom)")
         axes.legend(fontsize=8)
 
-    def _draw_elastic(self, axes):
+    def draw_elastic(self, axes):
         axes.set_title("Elastic constants")
         apart = 0.2 * bool(self.elastic_reference)
         for side, e, style, label in ((-apart, self.elastic_reference, {"color": "k", "alpha": 0.35}, "reference"), (apart, self.elastic, {"color": "C0"}, "potential")):
@@ -344,7 +345,7 @@ class Validation:
         axes.set_ylabel("GPa")
         axes.legend(fontsize=8)
 
-    def _draw_rdf(self, axes):
+    def draw_rdf(self, axes):
         axes.set_title("Radial distribution")
         for k, s in enumerate(self.states):
             if s.reference:
@@ -355,7 +356,7 @@ class Validation:
         axes.set_ylabel("g(r)")
         _legend_above(axes)
 
-    def _draw_drift(self, axes):
+    def draw_drift(self, axes):
         axes.set_title("Total energy without thermostat")
         for k, s in enumerate(self.states):
             for d, label, style in ((s.reference, "reference", {"lw": 2.5, "alpha": 0.35}), (s.potential, "potential", {"lw": 0.8})):
@@ -374,17 +375,14 @@ def _legend_above(axes):
         axes.legend(fontsize=8, loc="upper right")
 
 
-def _of(curve, name):
-    return None if curve is None else getattr(curve, name)
-
-
 def _numbers(state):
     p, q = state.potential, state.reference
     both = p is not None and q is not None
     return {"rdf_max_abs_difference": float(np.abs(p.g - q.g).max()) if both else None,
             "rdf_noise": q.noise if both else None,
             "nve_drift_mev_per_atom_per_ps": None if p is None else p.drift,
-            "nve_drift_reference_mev_per_atom_per_ps": None if q is None else q.drift}
+            "nve_drift_reference_mev_per_atom_per_ps": None if q is None else q.drift,
+            "outside_training_range_percent": None if p is None or p.outside is None else 100 * p.outside}
 
 
 def validate(potential, reference=None, atoms=None, data=None, temperatures=(300,), melts=(), steps=4000, timestep=1.0, seed=1, say=lambda line: None):
@@ -506,7 +504,7 @@ def _engine(name, potential):
 
 def _calculator(name, potential):
     potential = _engine(name, potential)
-    return Calculator(potential) if isinstance(potential, Potential) else potential
+    return Calculator(potential, extrapolation="ignore") if isinstance(potential, Potential) else potential
 
 
 def _periodic(atoms):

@@ -328,7 +328,7 @@ def test_numbers_of_structures_are_written_as_ranges():
     assert ranges([5, 0, 1, 2]) == "0-2, 5" and ranges([]) == "" and ranges(range(0, 40, 2)) == "0, 2, 4, 6, 8, 10, ... (20)"
 
 
-@pytest.mark.parametrize("name, alike", [("Si", 3), ("Cu", 13)])
+@pytest.mark.parametrize("name, alike", [("Si", 3), pytest.param("Cu", 13, marks=pytest.mark.slow)])
 def test_published_data_give_no_false_alarm_and_their_repeated_strains_are_found(test_data, name, alike):
     """Zuo et al.: strained crystals in the test set are those in training, in another orientation; nine of Cu's have the same energy to the last digit"""
     folder = test_data / "data/mlearn"

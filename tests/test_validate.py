@@ -96,7 +96,7 @@ def test_a_hexagonal_crystal_keeps_its_shape():
     assert curve.atoms.cell.cellpar()[0] == pytest.approx(curve.lattice_constant)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.sampled_from([("Si", {}), ("Cu", {}), ("Fe", {}), ("NaCl", {"crystalstructure": "rocksalt", "a": 5.6}), ("Ti", {}), ("In", {})]),
        st.lists(st.integers(-2, 2), min_size=9, max_size=9), st.integers(0, 1000))
 def test_a_supercell_has_the_lattice_constant_of_its_unit_cell(crystal, matrix, seed):
@@ -143,7 +143,7 @@ def test_pairs_of_atoms_on_a_lattice_obey_cauchy_s_relation():
 
 @pytest.fixture(scope="module")
 def solid():
-    return dynamics(SW, bulk("Si", a=5.431, cubic=True) * (2, 2, 2), 300, steps=600)
+    return dynamics(SW, bulk("Si", a=5.431, cubic=True) * (2, 2, 2), 300, steps=400)
 
 
 def test_an_atom_of_solid_silicon_has_four_neighbours(solid):
@@ -155,13 +155,13 @@ def test_an_atom_of_solid_silicon_has_four_neighbours(solid):
 
 
 def test_the_energy_is_kept_without_a_thermostat_and_its_drift_is_the_slope(solid):
-    assert solid.times[[0, -1]] == pytest.approx([0, 0.6]) and np.ptp(solid.total) < 1e-4
+    assert solid.times[[0, -1]] == pytest.approx([0, 0.4]) and np.ptp(solid.total) < 1e-4
     assert solid.drift == pytest.approx(1000 * np.polyfit(solid.times, solid.total, 1)[0], rel=1e-6, abs=1e-9)
 
 
 def test_two_runs_of_one_potential_are_the_same_and_of_another_seed_are_not(solid):
     atoms = bulk("Si", a=5.431, cubic=True) * (2, 2, 2)
-    again, other = dynamics(SW, atoms, 300, steps=600), dynamics(SW, atoms, 300, steps=600, seed=2)
+    again, other = dynamics(SW, atoms, 300, steps=400), dynamics(SW, atoms, 300, steps=400, seed=2)
     assert np.array_equal(again.g, solid.g) and np.array_equal(again.total, solid.total)
     assert 0.1 < np.abs(other.g - solid.g).max() / solid.noise < 5  # noise is what it says: the size of such a difference
     assert not atoms.has("momenta")
@@ -179,8 +179,18 @@ def test_the_same_noise_brings_two_crystals_side_by_side():
         def evaluate(self, *args):
             return tuple(1.01 * x for x in SW.evaluate(*args))
 
-    a, b = (dynamics(p, atoms, 300, steps=600) for p in (SW, Harder()))
+    a, b = (dynamics(p, atoms, 300, steps=400) for p in (SW, Harder()))
     assert 0 < np.abs(a.g - b.g).max() < 0.3 * a.noise
+
+
+@pytest.mark.parametrize("width, share", [(1e6, 0), (1e-6, 1), (None, None)])
+def test_atoms_outside_the_range_of_the_training_data_are_counted_and_nobody_is_warned(width, share, recwarn):
+    functions = {"Si": [fastmd.G2("Si", 3.0, 0.5)]}
+    layer = (np.array([[1e-3]]), np.zeros(1), "identity")
+    statistics = None if width is None else {"Si": np.array([[-width, width, 0.0, 1.0]])}
+    p = fastmd.NNPotential(functions, {"Si": fastmd.Network((layer,))}, statistics=statistics)
+    assert dynamics(p, bulk("Si", cubic=True), 300, steps=100).outside == share
+    assert not recwarn.list
 
 
 def test_the_melt_has_lost_the_crystal():
@@ -216,7 +226,7 @@ def test_the_errors_of_a_scaled_potential_are_those_of_the_scale():
     stiffer = 100 * (1.1 / 1.02**3 - 1)  # energy per volume
     for key in ("bulk_modulus", "c11", "c12", "c44"):
         assert n[f"{key}_error_percent"] == pytest.approx(stiffer, rel=1e-2)
-    assert n["energy_error_mev_per_atom"] == pytest.approx(100 * abs(n["energy_ev_per_atom_reference"]), rel=1e-4)
+    assert n["energy_error_mev_per_atom"] == pytest.approx(100 * abs(n["energy_reference_ev_per_atom"]), rel=1e-4)
     assert n["rdf_max_abs_difference"] is None and n["states"] == {}
     softer = validate(argon(), argon(1.1, 1.02), steps=0).numbers()
     assert softer["lattice_constant_error_percent"] == pytest.approx(100 * (1 - 1 / 1.02), rel=1e-3)  # without sign
@@ -230,14 +240,13 @@ def test_without_reference_there_is_nothing_to_compare_with(tmp_path):
     result.picture(tmp_path / "p.png")
 
 
-def test_dynamics_that_blow_up_are_a_result(tmp_path):
+def test_dynamics_that_blow_up_are_a_result():
     result = validate(SW, SW, temperatures=(300,), melts=(10,), steps=100, timestep=60)
     n = result.numbers()
     assert len(n["failures"]) == 3 and "300 K, dynamics of the potential: step " in n["failures"][0] and "blown up" in n["failures"][0]
     assert n["failures"][2].startswith("melt, 10 K: ")
     assert n["states"]["300 K"] == dict.fromkeys(n["states"]["300 K"]) and n["rdf_max_abs_difference"] is None
     assert n["lattice_constant_error_percent"] == 0
-    result.write(tmp_path)
 
 
 def test_about_two_hundred_atoms_in_a_wide_cell_are_simulated():
@@ -369,18 +378,18 @@ def test_the_command_writes_a_report(tmp_path):
     assert "bulk modulus" in r.stdout and "101.487" in r.stdout and "300 K: drift" in r.stdout and "dynamics of 216 atoms, reference" in r.stderr
 
 
-def test_the_command_compares_with_labelled_data_and_prints_json(tmp_path):
+def test_the_command_compares_with_labelled_data(tmp_path):
     data = labelled(tmp_path / "d.extxyz")
-    r = run("sw", "--reference", data, "--steps", 0, "-o", tmp_path, "--json")
-    assert r.exit_code == 0, r.output
-    assert json.loads(r.stdout)["test_energy_rmse_mev_per_atom"] == pytest.approx(1.0, abs=1e-4)
-    assert json.loads(r.stdout)["lattice_constant_reference"] is None
-    assert "labelled data: energy RMSE 1, MAE 1 meV/atom" in run("sw", "--data", data, "--steps", 0, "-o", tmp_path).stdout
+    r = run("sw", "--reference", data, "--steps", 0, "-o", tmp_path)
+    assert r.exit_code == 0 and "labelled data: energy RMSE 1, MAE 1 meV/atom" in r.stdout, r.output
+    n = json.loads((tmp_path / "report.json").read_text())
+    assert n["test_energy_rmse_mev_per_atom"] == pytest.approx(1.0, abs=1e-4) and n["lattice_constant_reference"] is None
 
 
-def test_the_command_takes_a_structure(tmp_path):
+def test_the_command_takes_a_structure_and_prints_json(tmp_path):
     ase.io.write(tmp_path / "s.extxyz", bulk("Si", a=5.6) * (1, 1, 2))
-    r = run("sw", "--structure", tmp_path / "s.extxyz", "--steps", 0, "-o", tmp_path, "--json")
+    r = run("sw", "--structure", tmp_path / "s.extxyz", "--steps", 0, "--data", labelled(tmp_path / "d.extxyz"), "-o", tmp_path, "--json")
+    assert json.loads(r.stdout) == json.loads((tmp_path / "report.json").read_text()) and json.loads(r.stdout)["test_energy_rmse_mev_per_atom"] > 0.9
     assert json.loads(r.stdout)["lattice_constant"] == pytest.approx(5.431, abs=1e-4)
 
 

@@ -51,7 +51,7 @@ def _number_or_auto(name, text):
 @click.option("--e0", default="", help="Energies of free atoms, e.g. Si=-0.8,O=-1.9. [default: least squares]")
 @click.option("--seed", default=1, show_default=True)
 @click.option("--threads", default=0, help="[default: all]")
-@click.option("--start", type=click.Path(exists=True, dir_okay=False), help="A potential to go on from: its functions, scaling, networks and offsets (--e0 wins).")
+@click.option("--start", type=click.Path(exists=True, dir_okay=False), help="A potential to go on from: its functions, scaling, networks, repulsion and offsets (--e0 wins); --cutoff, --hidden and --activation are then not used.")
 @click.option("--checkpoint", type=click.Path(dir_okay=False), help="File for the state of the training, written every few seconds (after an epoch).")
 @click.option("--resume", is_flag=True, help="Go on from --checkpoint, to the bits of a run that never stopped.")
 @click.option("--memory-limit", help="Of the whole process, e.g. 2GB: Jacobian rows are kept as far as they fit, the rest is recomputed, some five times slower. "

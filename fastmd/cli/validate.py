@@ -26,7 +26,8 @@ def command(potential, reference, structure, data, temperatures, melts, steps, t
 
     \b
     energy against volume   lattice constant, bulk modulus, energy; C11, C12, C44 of cubic crystals
-    dynamics, 200 atoms     largest difference of g(r); drift of the energy without thermostat, at each temperature
+    dynamics, 200 atoms     largest difference of g(r); drift of the energy without thermostat, at each temperature;
+                            share of atoms outside the range of the training data
     labelled data           errors of energy, forces and stress
 
     \b
@@ -77,15 +78,15 @@ def _print(result, numbers):
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name, where in (("", "left"), ("potential", "right"), ("reference", "right"), ("difference", "right"), ("unit", "left")):
         table.add_column(name, justify=where)
-    for key, name, unit, mine, theirs in result.quantities():
-        if mine is None and theirs is None:
-            continue
-        error = numbers["energy_error_mev_per_atom"] if key.startswith("energy") else numbers[f"{key.removesuffix('_gpa')}_error_percent"]
-        table.add_row(name, show(mine, ".4f"), show(theirs, ".4f"), "-" if error is None else f"{error:.3g} " + ("meV" if key.startswith("energy") else "%"), unit)
+    for name, unit, mine, theirs, error in result.quantities():
+        if mine is not None or theirs is not None:
+            table.add_row(name, show(mine, ".4f"), show(theirs, ".4f"), "-" if error is None else f"{error:.3g} " + ("meV" if name == "energy" else "%"), unit)
     for name, n in numbers["states"].items():
         table.add_row(f"{name}: drift", show(n["nve_drift_mev_per_atom_per_ps"], "+.1e"), show(n["nve_drift_reference_mev_per_atom_per_ps"], "+.1e"), "", "meV/atom/ps")
         if n["rdf_max_abs_difference"] is not None:
-            table.add_row(f"{name}: g(r), largest", "", "", f"{n['rdf_max_abs_difference']:.3g}", f"by chance {n['rdf_noise']:.2g}")
+            table.add_row(f"{name}: g(r)", "", "", f"{n['rdf_max_abs_difference']:.3g}", f"by chance {n['rdf_noise']:.2g}")
+        if n["outside_training_range_percent"] is not None:
+            table.add_row(f"{name}: outside", f"{n['outside_training_range_percent']:.2g}", "", "", "% of atoms")
     Console(highlight=False).print(table)
     if result.errors is not None:
         click.echo("labelled data: " + summary(result.errors.numbers()))

@@ -17,6 +17,7 @@ from . import start as starts
 from .model import Model, from_torch, shift_and_factor
 from .pieces import KINDS, Labelled
 
+
 @dataclass
 class Settings:
     """What `train` may be told.
@@ -104,7 +105,7 @@ def train(structures, settings=Settings(), functions=None, report=lambda line: N
     start : an NNPotential or its file: functions, scaling, networks, repulsion and offsets are taken from it (settings.offsets win over its own);
             cutoff, hidden and activation are not used
     checkpoint : file for the state, written after an epoch if checkpoint_seconds have gone by since the last time, and at the end
-    resume : go on from the checkpoint; with as many torch threads on the same machine, to the bits of a run that never stopped
+    resume : go on from the checkpoint; on the same machine, with as many torch threads and no less memory, to the bits of a run that never stopped
     say : called with lines of text before the work: the weights chosen, the memory it will take
     repulsion : fastmd.Repulsion in eV and angstrom: taken off the labels, added again by the potential
     Returns (NNPotential, history); the potential is that of the epoch with the lowest validation loss.

@@ -109,7 +109,7 @@ def learning_curve(axes, history):
     axes.set_ylabel("RMSE")
     low, high = axes.get_ylim()
     axes.set_ylim(low, high * (high / low) ** 0.45)  # room for the legend above the curves
-    axes.legend(fontsize=7, loc="upper right", ncols=2)
+    axes.legend(fontsize=6, loc="upper right", ncols=2, columnspacing=1, handlelength=1.5)
 
 
 def parity(axes, pairs, what, unit, error):
