@@ -106,12 +106,19 @@ def test_symmetry_functions_of_distances_are_their_formula_whatever_the_order():
 def test_the_error_grows_with_the_neighbours_and_symmetry_functions_do_not_care_for_their_order(tmp_path):
     n = quick(many, tmp_path)
     random = {(x["network"], x["neighbours"]): x for x in n["random"]}
-    raw, functions = "200 sigmoids on the distances", "20 sigmoids on 12 symmetry functions"
+    raw, functions = many.RAW, many.FUNCTIONAL
     assert random[raw, 20]["test_rmse_mev"] > 3 * random[raw, 1]["test_rmse_mev"]
     assert random[functions, 20]["test_rmse_mev"] < 0.6 * random[raw, 20]["test_rmse_mev"]
     assert random[raw, 20]["other_order_rms_mev"] > 0.1 * random[raw, 20]["test_rmse_mev"]
     assert random[functions, 20]["other_order_rms_mev"] < 1e-6
     assert all(x["test_rmse_mev"] < 0.5 * x["standard_deviation_mev"] for x in n["dynamics"])
+
+
+def test_the_same_random_data_are_learnt_by_heart_and_new_ones_are_not():
+    rng = np.random.default_rng(0)
+    r, test = many.at_random(300, many.MANY, rng), many.at_random(300, many.MANY, rng)
+    gap = {k: x["test_rmse_mev"] / x["train_rmse_mev"] for k in (many.RAW, many.FRESH) for x in [many.train(k, r, test, 250)["numbers"]]}
+    assert gap[many.RAW] > 2 and gap[many.FRESH] < 1.4
 
 
 # ------------------------------------------------------------------------------------------------------ energy and force
@@ -135,7 +142,7 @@ def test_two_outputs_do_not_fit_together_and_lose_the_energy_the_gradient_keeps_
     assert together["force_plus_gradient_rmse_mev_per_angstrom"] < 1e-3
     assert apart["largest_energy_change_mev"] > 100 * together["largest_energy_change_mev"]
     assert together["largest_energy_change_mev"] < 0.05
-    assert max(x["force_rmse_mev_per_angstrom"] for x in n.values()) < 65  # both have learnt something: the forces themselves are 75
+    assert max(x["force_rmse_mev_per_angstrom"] for x in n.values()) < 60  # both have learnt something: the forces themselves are 75
 
 
 # ---------------------------------------------------------------------------------------------------------------- speed

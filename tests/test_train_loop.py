@@ -339,12 +339,12 @@ def test_the_sizes_foretold_are_those_of_the_rows():
 
 def test_rows_are_kept_as_far_as_the_limit_goes_and_a_resumed_run_keeps_no_more():
     piece, net = [pieces.Size(1000, 30000, 10**8)], model()
-    free = memory.estimate([piece] * 5, [], net, Settings(), True)
+    free = memory.estimate([piece] * 5, [], net, Settings(), True, 1)
     assert free.cached == 5 and free.rows == 5 * 10**8 and free.peak <= free.limit
-    said = memory.estimate([piece] * 5, [], net, Settings(memory_limit=free.peak - 2 * 10**8 + 5 * 10**7), True)
+    said = memory.estimate([piece] * 5, [], net, Settings(memory_limit=free.peak - 2 * 10**8 + 5 * 10**7), True, 1)
     assert said.cached == 3 and said.peak <= said.limit and "of 3 of 5 pieces, the rest is recomputed" in str(said)
-    assert memory.estimate([piece] * 5, [], net, Settings(), True, cached=2).cached == 2
-    assert memory.estimate([piece] * 5, [], net, Settings(), False).rows == 0  # energies only
+    assert memory.estimate([piece] * 5, [], net, Settings(), True, 1, cached=2).cached == 2
+    assert memory.estimate([piece] * 5, [], net, Settings(), False, 1).rows == 0  # energies only
 
 
 @pytest.mark.parametrize("text, expected", [("500MB", 5e8), ("2 GB", 2e9), ("1.5GiB", 1.5 * 2**30), (12345, 12345), ("1e9", 1e9)])

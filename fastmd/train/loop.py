@@ -2,11 +2,12 @@
 
 import time
 from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
 
 import numpy as np
 from ase.units import GPa
 
-from .. import __version__, _check
+from .. import __version__, _check, _core
 from ..network import ACTIVATIONS
 from ..repulsion import Repulsion
 from ..sets import make_set
@@ -15,7 +16,7 @@ from . import checkpoint as checkpoints
 from . import dataset, memory, optimise, pieces
 from . import start as starts
 from .model import Model, from_torch, shift_and_factor
-from .pieces import KINDS, Labelled
+from .pieces import KINDS, Labelled, Workers
 
 
 @dataclass
@@ -111,8 +112,13 @@ def train(structures, settings=Settings(), functions=None, report=lambda line: N
     Returns (NNPotential, history); the potential is that of the epoch with the lowest validation loss.
     Raises ValueError for data without labels, elements that functions or start lack, a checkpoint of another training, too low a memory_limit.
     """
-    began = time.monotonic()
     checkpoints.check_path(checkpoint, resume)
+    with Workers(settings.threads or _core.default_threads()) as workers:
+        return _train(workers, structures, settings, functions, report, start, checkpoint, resume, checkpoint_seconds, say, repulsion)
+
+
+def _train(workers, structures, settings, functions, report, start, checkpoint, resume, checkpoint_seconds, say, repulsion):
+    began = time.monotonic()
     training, validation, origin, data = _begin(structures, settings, functions, start, repulsion)
     identity = {"data": data, "settings": checkpoints.fixed(asdict(settings)), "repulsion": origin.repulsion.lines() if origin.repulsion else [],
                 "functions": file_lines(origin.functions), "start": origin.digest() if start is not None else ""}
@@ -140,22 +146,23 @@ def train(structures, settings=Settings(), functions=None, report=lambda line: N
     sizes = [pieces.measure(descriptor, g) for g in groups]
     parts = [[g[a:b] for a, b in pieces.cut(z)] for g, z in zip(groups, sizes)]
     held_sizes = pieces.measure(descriptor, validation)
-    make = lambda part, cache: Labelled(descriptor, part, origin.offsets, settings.threads, cache)  # noqa: E731
+    each = max(1, workers.n // max(len(group) for group in parts))  # threads for a piece
+    make = lambda part, cache=False: Labelled(descriptor, part, origin.offsets, each, cache)  # noqa: E731
     # What torch loads when first used belongs to the process, so it is used before that is measured.
-    optimise.gradient(model, elements, [make([min(training, key=lambda s: len(s.atoms))], False)], scale, 0, derivatives)
+    optimise.gradient(model, elements, [make([min(training, key=lambda s: len(s.atoms))])], scale, 0, derivatives, workers.map)
     estimate = memory.estimate([z[a:b] for z in sizes for a, b in pieces.cut(z)], [held_sizes[a:b] for a, b in pieces.cut(held_sizes)], model, settings,
-                               derivatives, state and state["cached"])
+                               derivatives, workers.n, state and state["cached"])
     say(str(estimate))
-    cached = iter(k < estimate.cached for k in range(estimate.pieces))
-    batches = [[make(part, next(cached)) for part in group] for group in parts]
-    held = [make(validation[a:b], False) for a, b in pieces.cut(held_sizes)]
+    made = workers.map(make, [part for group in parts for part in group], [k < estimate.cached for k in range(estimate.pieces)])
+    batches = [list(islice(made, len(group))) for group in parts]
+    held = list(workers.map(make, [validation[a:b] for a, b in pieces.cut(held_sizes)]))
 
     def errors(epoch):
         """A line of the history"""
         line = {"epoch": epoch}
         for name, part in (("train", [piece for batch in batches for piece in batch]), ("validation", held)):
             if part:
-                squares, n = pieces.squares(model, part)
+                squares, n = pieces.squares(model, part, workers.map)
                 line[f"{name}_loss"] = float(weights @ (squares / np.maximum(1, n)))
                 line |= {f"{name}_{kind}_rmse": unit * float(np.sqrt(s / m)) for kind, unit, s, m in zip(KINDS, (1e3, 1e3, 1 / GPa), squares, n) if m}
         if settings.optimizer != "lbfgs":
@@ -184,7 +191,7 @@ def train(structures, settings=Settings(), functions=None, report=lambda line: N
     kept.write(everything())
     while best_state is None or (epoch < settings.epochs and since < settings.patience and spent() <= settings.max_seconds):
         for k in rng.permutation(len(batches)):
-            optimizer.step(lambda: optimise.gradient(model, elements, batches[k], scale, settings.l2, derivatives))
+            optimizer.step(lambda: optimise.gradient(model, elements, batches[k], scale, settings.l2, derivatives, workers.map))
         epoch += 1
         line = errors(epoch)
         loss = line["validation_loss" if held else "train_loss"]

@@ -79,10 +79,10 @@ class Estimate:
                 f"peak about {text(self.peak)}, limit {text(self.limit)}")
 
 
-def estimate(training, validation, model, settings, derivatives, cached=None):
+def estimate(training, validation, model, settings, derivatives, workers, cached=None):
     """The Estimate of a training, and with it how many pieces of the training data get their Jacobian rows kept: the first ones, while there is room.
 
-    training, validation : [[Size]] per piece;  derivatives : of the energy are trained on
+    training, validation : [[Size]] per piece;  derivatives : of the energy are trained on;  workers : pieces that are worked on at once
     cached : so many, as the run that is resumed had, if there is room for them
     Raises ValueError where the bound is too low even without any rows.
     """
@@ -90,12 +90,12 @@ def estimate(training, validation, model, settings, derivatives, cached=None):
     limit = process + available() // 2 if settings.memory_limit is None else size("memory_limit", settings.memory_limit)
     both = [*training, *validation]
     atoms, edges = (sum(getattr(s, what) for p in both for s in p) for what in ("atoms", "edges"))
-    largest = max(sum(s.atoms for s in p) for p in both)
+    at_once = sum(sorted(sum(s.atoms for s in p) for p in both)[-workers:])  # each worker has one piece in hand
     functions = max(len(x) for x in model.shift.values())
     nodes = max(sum(layer.out_features for layer in network[::2]) for network in model.networks.values())
     parameters = sum(p.numel() for p in model.parameters())
     e = Estimate(process, neighbours=_EDGE * edges + _ATOM * atoms + _PIECE * len(both), values=8 * functions * atoms, rows=0,
-                 temporaries=8 * largest * (_PER_FUNCTION * functions + _PER_NODE * nodes), optimizer=8 * parameters * (90 if settings.optimizer == "lbfgs" else 10),
+                 temporaries=8 * at_once * (_PER_FUNCTION * functions + _PER_NODE * nodes), optimizer=8 * parameters * (90 if settings.optimizer == "lbfgs" else 10),
                  cached=0, pieces=len(training), limit=limit)
     if e.peak > limit:
         raise ValueError(f"memory_limit of {text(limit)} is too low: this training takes {text(e.peak)} even if no Jacobian rows are kept; raise it, or train on less data")

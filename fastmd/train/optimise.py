@@ -63,24 +63,28 @@ def step(schedule, loss):
         schedule.step()
 
 
-def gradient(model, elements, batch, scale, l2, derivatives):
+def gradient(model, elements, batch, scale, l2, derivatives, run=map):
     """The loss of a batch; its gradient is left in the parameters' .grad.
 
         loss = sum over pieces and kinds k of  scale_k sum e^2   +   l2 sum w^2 over the weights (not the biases)
 
-    batch : [Labelled]: the loss and the gradient add up over the pieces, so only one piece's temporaries exist at a time
+    batch : [Labelled]: the loss and the gradient add up over the pieces in their order, so only the temporaries of those at work exist
     scale : per kind of label (energy per atom, force, stress)
+    run : map, or that of a pieces.Workers
     """
     mine = parameters(model, elements)
     for p in mine:
         p.grad = torch.zeros_like(p)
-    total = 0.0
-    for piece in batch:
+
+    def part(piece):
         loss = sum(c * e.square().sum() for c, e in zip(scale, piece.errors(model, derivatives)) if c)
-        if loss.requires_grad:
-            for p, g in zip(mine, torch.autograd.grad(loss, mine, allow_unused=True, materialize_grads=True)):
-                p.grad += g
-        total += float(loss.detach())
+        return float(loss.detach()), torch.autograd.grad(loss, mine, allow_unused=True, materialize_grads=True) if loss.requires_grad else ()
+
+    total = 0.0
+    for loss, found in run(part, batch):
+        total += loss
+        for p, g in zip(mine, found):
+            p.grad += g
     if l2:
         for w in weights(model, elements):
             total += l2 * float(w.detach().square().sum())

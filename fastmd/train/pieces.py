@@ -1,5 +1,6 @@
 """The data as the loop holds it: pieces of a bounded number of atoms, with labels, symmetry functions and, where there is room, Jacobian rows."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from ..autograd import Batch
 from ..pairs import find_pairs
 from ..symmetry import species
 
-ATOMS = 3000  # of a piece at most (unless one structure has more): its temporaries are small then, and a call still has work for all threads
+ATOMS = 1500  # of a piece at most (unless one structure has more): torch's temporaries are small then, and there are pieces for all threads
 KINDS = ("energy", "force", "stress")
 
 
@@ -59,15 +60,37 @@ class Labelled:
         return found
 
 
-def squares(model, pieces):
+def squares(model, pieces, run=map):
     """(sums of squared errors, counts), each per kind of label"""
-    total, counts = np.zeros(3), np.zeros(3)
-    with torch.no_grad():
-        for piece in pieces:
-            errors = piece.errors(model)
-            total += [float(e.square().sum()) for e in errors]
-            counts += [len(e) for e in errors]
-    return total, counts
+    def part(piece):
+        with torch.no_grad():  # a matter of each thread
+            return [(float(e.square().sum()), len(e)) for e in piece.errors(model)]
+
+    found = np.array([np.zeros((3, 2)), *run(part, pieces)])
+    return found.sum(0).T
+
+
+class Workers:
+    """Threads that work on pieces side by side, each with torch and the kernels to itself: a piece is too small a thing to be shared,
+    and torch's own threads stand in one another's way on a busy machine. With one worker, or outside of `with`, all runs in order.
+    """
+
+    def __init__(self, n):
+        self.n = n
+
+    def __enter__(self):
+        self._before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        self._pool = ThreadPoolExecutor(self.n, initializer=torch.set_num_threads, initargs=(1,)) if self.n > 1 else None
+        return self
+
+    def __exit__(self, *_):
+        if self._pool:
+            self._pool.shutdown()
+        torch.set_num_threads(self._before)
+
+    def map(self, function, *items):
+        return self._pool.map(function, *items) if self._pool else map(function, *items)
 
 
 @dataclass
