@@ -205,9 +205,9 @@ def draw(path, found):
         c.plot(1e3 * slope[:, 0], 1e3 * (f - slope)[:, 0], f"C{k}.", ms=2, alpha=0.5, rasterized=True, label=f"{name}: RMS {n['force_plus_gradient_rmse_mev_per_angstrom']:.2g} meV/Å")
         for run, (t, change, _) in enumerate(x["runs"]):
             d.plot(t, change, f"C{k}-", lw=1, label=f"{name}: at most {n['largest_energy_change_mev']:.2g} meV" if run == 0 else None)
-    a.set_title("One neighbour moved, the others in their places: error of E (figure 8.4)")
+    a.set_title("One neighbour moved: error of E (figure 8.4)")
     a.set_ylabel("network - reference (meV)")
-    b.set_title("The same: error of $F_x$ (figure 8.4)")
+    b.set_title("One neighbour moved: error of $F_x$ (figure 8.4)")
     b.set_ylabel("network - reference (meV/Å)")
     for axes in (a, b):
         axes.set_xlabel("r of that neighbour (Å)")

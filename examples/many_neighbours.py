@@ -156,8 +156,9 @@ def draw(path, random, dynamics, neighbours):
     c.set_xticks(neighbours, map(str, neighbours))
     c.minorticks_off()
     c.set_ylabel("test RMSE at the end (meV)")
-    for axes in (a, b, c):
-        axes.legend(fontsize=8)
+    a.set_ylim(a.get_ylim()[0] / 3)  # room for the legend
+    for axes, place in ((a, "lower left"), (b, "lower left"), (c, "lower right")):
+        axes.legend(fontsize=8, loc=place)
     report.save(figure, path)
 
 

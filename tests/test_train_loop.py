@@ -24,7 +24,8 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
-from fastmd import G2, Network, NNPotential, StillingerWeber, make_set  # noqa: E402
+import fastmd  # noqa: E402
+from fastmd import ZBL, G2, Network, NNPotential, StillingerWeber, make_set  # noqa: E402
 from fastmd.cli import main  # noqa: E402
 from fastmd.symmetry import Descriptor  # noqa: E402
 from fastmd.train import dataset, memory, optimise, pieces, report  # noqa: E402
@@ -293,7 +294,7 @@ def test_elements_that_are_not_in_the_data_stay_as_they_are():
 
 @pytest.mark.parametrize("units", [("angstrom", 1.0, "eV", 1.0), ("bohr", Bohr, "hartree", Hartree)])
 def test_a_repulsion_is_taken_off_the_labels_and_a_warm_start_keeps_it(units):
-    from fastmd import PairTable, Repulsion, ZBL
+    from fastmd import PairTable, Repulsion
 
     table = PairTable.of(lambda r: (5 * np.exp(-r), -5 * np.exp(-r)), 0.5, 2.9)
     potential, history = train(DATA, Settings(**SMALL, epochs=1, validation=0, threads=1), repulsion=Repulsion({("Si", "Si"): table}))
@@ -420,3 +421,18 @@ def test_a_missing_tensorboard_is_one_clear_line(data, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     r = run("train", data, "--tensorboard", data.parent / "tb", "-o", data.parent / "x.nnp")
     assert r.exit_code == 1 and "tensorboard is not installed: pip install tensorboard" in " ".join(r.output.split())
+
+
+def test_zbl_by_name_ends_at_1_2_of_the_shortest_distance_and_makes_a_wall_below_it():
+    least = fastmd.distances([s.atoms for s in DATA])["Si", "Si"]
+    potential, _ = train(DATA, Settings(**SMALL, epochs=3, validation=0, threads=1), repulsion="zbl")
+    term = potential.repulsion.terms["Si", "Si"]
+    assert term == ZBL(round(0.6 * least, 4), round(1.2 * least, 4)) and potential.shortest["Si", "Si"] == least
+    plain, _ = train(DATA, Settings(**SMALL, epochs=3, validation=0, threads=1))
+    assert plain.repulsion is None
+    pair = Atoms("Si2", positions=[[0, 0, 0], [0.4, 0, 0]], cell=[20] * 3, pbc=True)
+    assert potential.compute(pair).forces[1, 0] > 500  # eV/angstrom: Z^2 e^2 / r^2, screened
+    found = report.evaluate(potential, DATA).numbers()
+    assert found["force_rmse_mev_per_angstrom"] < 1.5 * report.evaluate(plain, DATA).numbers()["force_rmse_mev_per_angstrom"]
+    with pytest.raises(ValueError, match="repulsion must be a fastmd.Repulsion or 'zbl', got 'zlb'"):
+        train(DATA, Settings(epochs=1), repulsion="zlb")

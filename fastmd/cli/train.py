@@ -52,12 +52,13 @@ def _number_or_auto(name, text):
 @click.option("--seed", default=1, show_default=True)
 @click.option("--threads", default=0, help="[default: all]")
 @click.option("--start", type=click.Path(exists=True, dir_okay=False), help="A potential to go on from: its functions, scaling, networks, repulsion and offsets (--e0 wins); --cutoff, --hidden and --activation are then not used.")
+@click.option("--repulsion", type=click.Choice(["zbl"]), help="Takes the repulsion of nuclei off the labels and adds it to the potential, for distances that the data lacks: smoothly zero from 1.2 times the shortest distance of each pair on.")
 @click.option("--checkpoint", type=click.Path(dir_okay=False), help="File for the state of the training, written every few seconds (after an epoch).")
 @click.option("--resume", is_flag=True, help="Go on from --checkpoint, to the bits of a run that never stopped.")
 @click.option("--memory-limit", help="Of the whole process, e.g. 2GB: Jacobian rows are kept as far as they fit, the rest is recomputed, some five times slower. "
               "[default: half of what is available]")
 @click.option("--tensorboard", type=click.Path(file_okay=False), help="Folder for TensorBoard's scalars.")
-def command(data, test, output, folder, hidden, group, e0, start, checkpoint, resume, tensorboard, **options):
+def command(data, test, output, folder, hidden, group, e0, start, repulsion, checkpoint, resume, tensorboard, **options):
     """Train a potential on DATA: any file that ASE reads, with energies and forces (and stresses).
 
     Labels are found under the usual keys (energy, forces, stress, virial; REF_energy and the like win); structures may lack some of them.
@@ -100,7 +101,7 @@ def command(data, test, output, folder, hidden, group, e0, start, checkpoint, re
         def line(h):
             table(h)
             write(h)
-        potential, history = run(structures, settings, report=line, start=start, checkpoint=checkpoint, resume=resume, say=console.print)
+        potential, history = run(structures, settings, report=line, start=start, repulsion=repulsion, checkpoint=checkpoint, resume=resume, say=console.print)
     potential.save(output)
     console.print(f"{output}: {potential}")
     errors = {"train": report.evaluate(potential, structures)}

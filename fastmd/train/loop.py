@@ -9,8 +9,8 @@ from ase.units import GPa
 
 from .. import __version__, _check, _core
 from ..network import ACTIVATIONS
-from ..repulsion import Repulsion
-from ..sets import make_set
+from ..repulsion import Repulsion, around
+from ..sets import distances, make_set
 from ..symmetry import Descriptor, file_lines
 from . import checkpoint as checkpoints
 from . import dataset, memory, optimise, pieces
@@ -108,7 +108,8 @@ def train(structures, settings=Settings(), functions=None, report=lambda line: N
     checkpoint : file for the state, written after an epoch if checkpoint_seconds have gone by since the last time, and at the end
     resume : go on from the checkpoint; on the same machine, with as many torch threads and no less memory, to the bits of a run that never stopped
     say : called with lines of text before the work: the weights chosen, the memory it will take
-    repulsion : fastmd.Repulsion in eV and angstrom: taken off the labels, added again by the potential
+    repulsion : fastmd.Repulsion in eV and angstrom: taken off the labels, added again by the potential; "zbl" makes one for every pair of
+            elements, that ends at 1.2 times the shortest distance of the pair in the data
     Returns (NNPotential, history); the potential is that of the epoch with the lowest validation loss.
     Raises ValueError for data without labels, elements that functions or start lack, a checkpoint of another training, too low a memory_limit.
     """
@@ -242,6 +243,10 @@ def _begin(structures, settings, functions, start, repulsion):
     if start is not None:
         repulsion = origin.repulsion
     if repulsion is not None:
+        if repulsion == "zbl":
+            repulsion = Repulsion(around(distances([s.atoms for s in structures], settings.cutoff)))
+        elif not isinstance(repulsion, Repulsion):
+            raise ValueError(f"repulsion must be a fastmd.Repulsion or 'zbl', got {repulsion!r}")
         if repulsion.units[1::2] != (1, 1):
             raise ValueError(f"repulsion: its numbers must be in angstrom and eV, got {repulsion.units[0]} and {repulsion.units[2]}")
         repulsion = Repulsion(repulsion.terms, functions or origin.functions, threads=settings.threads)
@@ -277,13 +282,11 @@ def _useful(s, settings):
 
 
 def _shortest(structures, cutoff):
-    """The shortest distance in the data, angstrom; half the cutoff where nothing is nearer than the cutoff"""
-    from ..pairs import find_pairs
-
-    shortest = [float(p.r.min()) if len(p := find_pairs(s.atoms, cutoff)) else np.inf for s in structures]
-    k = int(np.argmin(shortest))
-    if shortest[k] < 0.1:
-        raise ValueError(f"structure {k} of the data ({structures[k].atoms.get_chemical_formula()}) has two atoms {shortest[k]:.3g} angstrom apart: remove it")
-    if shortest[k] == np.inf:
+    """The shortest distance in the data, angstrom"""
+    shortest = min(distances([s.atoms for s in structures], cutoff).values(), default=np.inf)
+    if shortest < 0.1:
+        k = next(k for k, s in enumerate(structures) if min(distances([s.atoms], cutoff).values()) == shortest)
+        raise ValueError(f"structure {k} of the data ({structures[k].atoms.get_chemical_formula()}) has two atoms {shortest:.3g} angstrom apart: remove it")
+    if shortest == np.inf:
         raise ValueError(f"no two atoms of the data are within the cutoff of {cutoff:g} angstrom; raise the cutoff")
-    return shortest[k]
+    return shortest

@@ -118,7 +118,7 @@ def parity(axes, pairs, what, unit, error):
     if len(pairs):
         axes.plot(*pairs.T, ".", ms=2, alpha=0.4, rasterized=True)
         ends = [pairs.min(), pairs.max()]
-        axes.plot(ends, ends, "k-", lw=0.7)
+        axes.plot(ends, ends, "k-", lw=0.7, zorder=0)
     axes.set_xlabel(f"reference ({unit})")
     axes.set_ylabel(f"predicted ({unit})")
 
