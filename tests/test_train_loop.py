@@ -127,13 +127,6 @@ def test_the_mean_of_the_mini_batches_losses_is_the_loss():
     np.testing.assert_allclose(np.mean(parts, axis=0), whole, rtol=0, atol=1e-12 * np.abs(whole).max())
 
 
-def test_moments_gathered_in_pieces_are_those_of_all(monkeypatch):
-    G = labelled()[0].G.numpy().reshape(-1, len(FUNCTIONS["Si"]))
-    monkeypatch.setattr(pieces, "cut", lambda sizes, atoms=20, cut=pieces.cut: cut(sizes, 20))
-    s = pieces.moments(Descriptor(FUNCTIONS), DATA, 1)["Si"]
-    np.testing.assert_allclose(s.T, [G.min(0), G.max(0), G.mean(0), G.std(0)], rtol=1e-10, atol=1e-14)
-
-
 # ---- optimisers, schedules, stopping, weights
 
 @pytest.mark.parametrize("optimizer", optimise.OPTIMISERS)
@@ -436,3 +429,17 @@ def test_zbl_by_name_ends_at_1_2_of_the_shortest_distance_and_makes_a_wall_below
     assert found["force_rmse_mev_per_angstrom"] < 1.5 * report.evaluate(plain, DATA).numbers()["force_rmse_mev_per_angstrom"]
     with pytest.raises(ValueError, match="repulsion must be a fastmd.Repulsion or 'zbl', got 'zlb'"):
         train(DATA, Settings(epochs=1), repulsion="zlb")
+
+
+def test_the_command_trains_on_a_set_from_a_file(tmp_path):
+    ase.io.write(tmp_path / "d.extxyz", [labelled_atoms(s) for s in DATA])
+    fastmd.save_set(tmp_path / "set.txt", {"Si": [G2("Si", 4.0, 1.0, 2.3), G2("Si", 4.0, 1.0, 3.3)]})
+    run = CliRunner().invoke(main, ["train", str(tmp_path / "d.extxyz"), "--functions", str(tmp_path / "set.txt"), "--epochs", "1", "-o", str(tmp_path / "p.nnp")])
+    assert run.exit_code == 0, run.output
+    assert [f.rs for f in NNPotential.load(tmp_path / "p.nnp").functions["Si"]] == [2.3, 3.3]
+
+
+def labelled_atoms(s):
+    a = s.atoms.copy()
+    a.calc = SinglePointCalculator(a, energy=s.energy, forces=s.forces)
+    return a

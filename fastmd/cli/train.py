@@ -29,6 +29,7 @@ def _number_or_auto(name, text):
 @click.option("-o", "--output", default="potential.nnp", show_default=True, type=click.Path(dir_okay=False), help="The potential file to write.")
 @click.option("--report", "folder", type=click.Path(file_okay=False), help="Folder for report.json and report.png.")
 @click.option("--cutoff", default=5.0, show_default=True, help="Angstrom; how far an atom sees.")
+@click.option("--functions", type=click.Path(exists=True, dir_okay=False), help="A set of symmetry functions, as `fastmd inspect DATA --functions 32 -o set.txt` writes it.  [default: made from the cutoff and the data]")
 @click.option("--hidden", default="24,24", show_default=True, help="Nodes in the hidden layers.")
 @click.option("--activation", default="tanh", show_default=True, help="tanh, sigmoid, softplus, relu or identity.")
 @click.option("--optimizer", default="lbfgs", show_default=True, type=click.Choice(["sgd", "momentum", "adagrad", "adadelta", "rmsprop", "adam", "adamw", "lbfgs"]),
@@ -58,7 +59,7 @@ def _number_or_auto(name, text):
 @click.option("--memory-limit", help="Of the whole process, e.g. 2GB: Jacobian rows are kept as far as they fit, the rest is recomputed, some five times slower. "
               "[default: half of what is available]")
 @click.option("--tensorboard", type=click.Path(file_okay=False), help="Folder for TensorBoard's scalars.")
-def command(data, test, output, folder, hidden, group, e0, start, repulsion, checkpoint, resume, tensorboard, **options):
+def command(data, test, output, folder, functions, hidden, group, e0, start, repulsion, checkpoint, resume, tensorboard, **options):
     """Train a potential on DATA: any file that ASE reads, with energies and forces (and stresses).
 
     Labels are found under the usual keys (energy, forces, stress, virial; REF_energy and the like win); structures may lack some of them.
@@ -72,6 +73,7 @@ def command(data, test, output, folder, hidden, group, e0, start, repulsion, che
     """
     from rich.console import Console
 
+    from ..sets import load_set
     from ..train import dataset, report
     from ..train.loop import Settings
     from ..train.loop import train as run
@@ -101,7 +103,7 @@ def command(data, test, output, folder, hidden, group, e0, start, repulsion, che
         def line(h):
             table(h)
             write(h)
-        potential, history = run(structures, settings, report=line, start=start, repulsion=repulsion, checkpoint=checkpoint, resume=resume, say=console.print)
+        potential, history = run(structures, settings, functions and load_set(functions), report=line, start=start, repulsion=repulsion, checkpoint=checkpoint, resume=resume, say=console.print)
     potential.save(output)
     console.print(f"{output}: {potential}")
     errors = {"train": report.evaluate(potential, structures)}

@@ -121,26 +121,3 @@ def cut(sizes, atoms=ATOMS):
             n = 0
         n += s.atoms
     return list(zip([0, *ends], [*ends, len(sizes)])) if sizes else []
-
-
-def moments(descriptor, structures, threads):
-    """{element: (functions, 4)}: min, max, mean, sigma of the symmetry functions, gathered piece by piece.
-
-    Source: T. F. Chan, G. H. Golub, R. J. LeVeque, Am. Stat. 37, 242 (1983), eq. 2.1: moments of two parts make those of the whole.
-    """
-    found = {}
-    pieces = cut([Size(len(s.atoms), 0, 0) for s in structures])
-    for begin, end in pieces:
-        batch = Batch(descriptor, [s.atoms for s in structures[begin:end]], threads)
-        for e, G in zip(descriptor.elements, batch.layout.blocks(batch._value().numpy())):
-            if not len(G):
-                continue
-            n, low, high, mean, square = len(G), G.min(0), G.max(0), G.mean(0), ((G - G.mean(0)) ** 2).sum(0)
-            if e in found:
-                m, low0, high0, mean0, square0 = found[e]
-                d = mean - mean0
-                square = square0 + square + d**2 * (m * n / (m + n))
-                mean = mean0 + d * (n / (m + n))
-                n, low, high = m + n, np.minimum(low, low0), np.maximum(high, high0)
-            found[e] = n, low, high, mean, square
-    return {e: np.stack([low, high, mean, np.sqrt(square / n)], axis=1) for e, (n, low, high, mean, square) in found.items()}

@@ -2,16 +2,14 @@
 
 import hashlib
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from ..network import Network
 from ..potential import NNPotential
 from ..repulsion import ZBL, PairTable, Repulsion
-from ..sets import distances
-from ..symmetry import Descriptor
-from . import pieces
+from ..sets import distances, health, in_angstrom
 
 
 @dataclass
@@ -36,17 +34,9 @@ class Start:
 
 def new(functions, structures, settings, offsets, repulsion):
     """Random networks; functions that do not vary over the data are left out: they carry nothing, and their scale would be 1 / 0"""
-    found = pieces.moments(Descriptor(functions), structures, settings.threads)
-    kept, statistics, rng = {}, {}, np.random.default_rng(settings.seed)
-    for e in functions:
-        if e not in found:
-            raise ValueError(f"functions: element {e} is not in the training data, so its network cannot be trained; leave it out")
-        s = found[e]
-        varies = s[:, 3] > 1e-8 * np.maximum(1e-8, np.abs(s[:, 2]))
-        if not varies.any():
-            raise ValueError(f"functions: none of those of {e} varies over the training data; are all its structures the same?")
-        kept[e] = [f for f, v in zip(functions[e], varies) if v]
-        statistics[e] = s[varies]
+    found = health(functions, [s.atoms for s in structures], least_range=0.0, most_correlation=None)
+    kept, rng = found.prune(), np.random.default_rng(settings.seed)
+    statistics = {e: found.statistics[e][found.kept(e)] for e in kept}
     networks = {e: Network.random(len(fs), settings.hidden, settings.activation, rng) for e, fs in kept.items()}
     return Start(kept, networks, ("sigma", 0.0, 1.0), statistics, offsets, repulsion)
 
@@ -59,10 +49,7 @@ def warm(start):
         raise ValueError(f"start must be an NNPotential or the name of a potential file, got {type(start).__name__}")
     _, angstrom, _, ev = start.units
     functions, networks, offsets = start.functions, start.networks, start.offsets
-    if angstrom != 1:  # eta in 1/length^2, kappa in 1/length: G itself has no unit, so the statistics stay
-        def convert(f):
-            return replace(f, cutoff=f.cutoff * angstrom, rs=f.rs * angstrom, eta=f.eta / angstrom**2, kappa=f.kappa / angstrom)
-        functions = {e: [convert(f) for f in fs] for e, fs in functions.items()}
+    functions = in_angstrom(functions, angstrom)
     if ev != 1:
         for e, network in networks.items():
             if network.layers[-1][2] != "identity":
