@@ -1,6 +1,6 @@
 """How fast is one network, energy and gradient by its inputs: torch eager, torch.compile and fastmd's kernel, over depth and width.
 
-    python bench/network_speed.py [FOLDER] [--atoms 1000] [--quick]      # about three minutes, most of it torch.compile at work
+    python bench/network_speed.py [FOLDER] [--atoms 1000] [--quick]      # some minutes for torch.compile, later less than one: it keeps a cache
 
 Figures 7.4 and 7.5 of the thesis ask this of TensorFlow in Python and in C++ and of hand-written layers on Armadillo: sigmoid networks with one
 input and one output, L hidden layers of N nodes each, random weights. Here torch stands for the former and fastmd for the latter. The thesis times
@@ -159,7 +159,7 @@ def draw(path, lines, sizes, layers, nodes, header):
         row[2].imshow(ratio, origin="lower", aspect="auto", cmap="RdBu", norm=LogNorm(1 / ratio.max(), ratio.max()) if ratio.max() > 1 else None)
         for (a, b), r in np.ndenumerate(ratio):
             row[2].text(b, a, f"{r:.1f}", ha="center", va="center", color="w" if abs(np.log(r)) > 0.6 * np.log(max(ratio.max(), 1.1)) else "k")
-        row[2].set_title(f"{many}: faster torch / fastmd (blue: fastmd is faster)")
+        row[2].set_title(f"{many}: torch / fastmd")
         row[2].set_xticks(range(len(nodes)), map(str, nodes))
         row[2].set_yticks(range(len(layers)), map(str, layers))
         row[2].set_xlabel("nodes in a layer")
@@ -185,7 +185,8 @@ def main(folder, atoms, quick):
     lines = [measure(k, m, n, not quick, rounds) for k, m, n in shown]
     machine = {"processor": _processor(), "fastmd": fastmd.__version__, "instruction_set": _core.isa(), "torch": torch.__version__, "numpy": np.__version__,
                "python": platform.python_version(), "threads": 1}
-    header = f"Energy and gradient of one network, double precision, one thread: {machine['processor']}, {machine['instruction_set']}, torch {torch.__version__}"
+    header = f"Energy and gradient of one network, double precision, one thread: {machine['processor']}, {machine['instruction_set']}, torch {torch.__version__}\n" \
+             "Right: time of the faster of the two torch ways over fastmd's"
     for n in sizes:
         console.print(table([x for x in lines if x["atoms"] == n], n))
     console.print("A call takes inputs (n, 1) and returns energies (n,) and gradients (n, 1): no descriptors, no conversion, no compiling in the time.\n"

@@ -229,7 +229,7 @@ def main(folder, quick):
     """Energy and force from one network, or force as the gradient of the energy (section 8.1.1); the first lines of this file say what it shows."""
     folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
-    found = study(1000, 40, 800, 400, 2) if quick else study(10000, 100, 8000, 5000, 4)
+    found = study(1000, 40, 500, 250, 2) if quick else study(10000, 100, 8000, 5000, 4)
     rows = {"energy RMSE, test (meV)": "energy_rmse_mev", "force RMSE, test (meV/Å)": "force_rmse_mev_per_angstrom", "F + dE/du, RMS, test (meV/Å)": "force_plus_gradient_rmse_mev_per_angstrom",
             "largest change of the total energy (meV)": "largest_energy_change_mev", "drift of the total energy, RMS (meV/ps)": "rms_drift_mev_per_ps"}
     t = Table(title="An argon atom among 5 neighbours: test data, then dynamics")

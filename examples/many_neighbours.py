@@ -15,7 +15,7 @@ epochs go by. What you learn:
   network sees them: the order is gone, the number of inputs does not depend on N, and random neighbours are learnt far better. In the liquid, the sorted
   distances are as good: to sort is another way to be rid of the order, but the energy would have a kink wherever two neighbours change places.
 
-Every network is trained by Adam on the same number of data. Distances from molecular dynamics are those of the 20 nearest neighbours in liquid argon at
+Every network is trained by Adam on 4000 configurations. Distances from molecular dynamics are those of the 20 nearest neighbours in liquid argon at
 150 K, in order of distance; training and test data are from different trajectories.
 
 Writes FOLDER/many_neighbours.png and many_neighbours.json.
@@ -170,7 +170,7 @@ def main(folder, quick):
     folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     neighbours = [1, MANY] if quick else [1, 3, 8, MANY]
-    random, dynamics = study(800 if quick else 4000, 20 if quick else 200, neighbours)
+    random, dynamics = study(600 if quick else 4000, 20 if quick else 150, neighbours)
     t = Table(title="Energy of an atom among its neighbours, RMSE in meV")
     for name in ("distances", "network", "parameters", "training", "test", "same neighbours,\nother order"):
         t.add_column(name, justify="left" if name in ("distances", "network") else "right")

@@ -72,7 +72,7 @@ def test_a_network_of_one_distance_learns_the_potential_and_the_kernel_runs_it_a
     n = quick(one, tmp_path)
     for x in n.values():
         assert x["kernel_and_torch_differ_mev"] < 1e-9 and x["kernel_and_torch_differ_mev_per_angstrom"] < 1e-9
-        assert x["energy_rmse_mev"] < 1  # the well is 10 deep, the wall 450 high
+        assert x["energy_rmse_mev"] < 2  # the well is 10 deep, the wall 450 high
         assert x["where_angstrom"] < one.NEAR + 0.1 * (one.FAR - one.NEAR)  # the gradient is worst where it is steep
     assert n["energies and gradients"]["gradient_rmse_mev_per_angstrom"] < 0.5 * n["energies"]["gradient_rmse_mev_per_angstrom"]
 
@@ -117,7 +117,7 @@ def test_the_error_grows_with_the_neighbours_and_symmetry_functions_do_not_care_
 def test_the_same_random_data_are_learnt_by_heart_and_new_ones_are_not():
     rng = np.random.default_rng(0)
     r, test = many.at_random(300, many.MANY, rng), many.at_random(300, many.MANY, rng)
-    gap = {k: x["test_rmse_mev"] / x["train_rmse_mev"] for k in (many.RAW, many.FRESH) for x in [many.train(k, r, test, 250)["numbers"]]}
+    gap = {k: x["test_rmse_mev"] / x["train_rmse_mev"] for k in (many.RAW, many.FRESH) for x in [many.train(k, r, test, 120)["numbers"]]}
     assert gap[many.RAW] > 2 and gap[many.FRESH] < 1.4
 
 
