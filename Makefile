@@ -10,7 +10,7 @@ export PIP_CONSTRAINT := constraints.txt
 export PIP_BUILD_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-slow bench clean
+.PHONY: help demo test test-slow bench docs clean
 .DELETE_ON_ERROR:
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make test        build and run the tests"
 	@echo "make test-slow   the tests that take minutes"
 	@echo "make bench       time the kernels on one thread"
+	@echo "make docs        build the tutorial and the API reference into site/"
 	@echo "make clean       remove .venv and all that was built"
 	@echo ""
 	@echo "Both build in .venv with python3; another interpreter: make test PYTHON=python3.12"
@@ -35,6 +36,10 @@ test-slow: .venv/made-test
 bench: .venv/made-test
 	FASTMD_THREADS=1 $(BIN)/python -m pytest bench --benchmark-columns=min,median,rounds --benchmark-sort=name
 
+docs: .venv/made-docs
+	$(BIN)/python -m sphinx -q -W -b html docs site
+	@echo "Look at site/index.html"
+
 .venv/made:
 	@command -v g++ >/dev/null || { echo "fastmd needs a C++17 compiler: no g++ found. On Debian or Ubuntu: apt install g++"; exit 1; }
 	@command -v $(PYTHON) >/dev/null || { echo "fastmd needs Python 3.10 or later: no $(PYTHON) found. Name yours: make test PYTHON=..."; exit 1; }
@@ -48,4 +53,4 @@ bench: .venv/made-test
 	@touch $@
 
 clean:
-	rm -rf .venv build dist demo fastmd.egg-info fastmd/lib fastmd/include fastmd/_core*.so fastmd_ext/_core.c
+	rm -rf .venv build dist demo site fastmd.egg-info fastmd/lib fastmd/include fastmd/_core*.so fastmd_ext/_core.c

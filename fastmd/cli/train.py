@@ -69,7 +69,7 @@ def command(data, test, output, folder, functions, hidden, group, e0, start, rep
     Examples:
       fastmd train data.extxyz --test test.extxyz -o si.nnp --report out
       fastmd train data.extxyz -o si.nnp --checkpoint si.state             # and after a crash the same again with --resume
-      fastmd train more.extxyz -o better.nnp --start si.nnp --optimizer adam --epochs 200
+      fastmd train more.extxyz -o better.nnp --start si.nnp
     """
     from rich.console import Console
 

@@ -116,7 +116,7 @@ def parity(axes, pairs, what, unit, error):
     """Prediction against reference"""
     axes.set_title(f"{what}: RMSE {error}")
     if len(pairs):
-        axes.plot(*pairs.T, ".", ms=2, alpha=0.4, rasterized=True)
+        axes.plot(*pairs.T, ".", ms=2 if len(pairs) > 300 else 6, alpha=0.4, rasterized=True)
         ends = [pairs.min(), pairs.max()]
         axes.plot(ends, ends, "k-", lw=0.7, zorder=0)
     axes.set_xlabel(f"reference ({unit})")
