@@ -45,7 +45,7 @@ def sample(folder, potential):
         frames += [f for f in ase.io.read(path, ":") if f.info["step"] > 9 * APART]  # what comes before is on its way to equilibrium
     for f in frames:
         f.info["group"] = f"{f.info['temperature']:g} K"
-    last = f"K-{TRAJECTORIES}"
+    last = f"-{TRAJECTORIES}"
     training, test = ([f for f in frames if f.info["trajectory"].endswith(last) == held] for held in (False, True))
     ase.io.write(folder / "train.extxyz", training)
     ase.io.write(folder / "test.extxyz", test)

@@ -1,5 +1,6 @@
 """What comes in from users is checked here, with messages that name the argument, what was wanted, what came and what to do."""
 
+import itertools
 import os
 import tempfile
 from pathlib import Path
@@ -27,6 +28,49 @@ def whole(name, value, at_least):
     return int(value)
 
 
+def kind(name, value, expected):
+    """The value, which must be one of a class."""
+    if not isinstance(value, expected):
+        raise ValueError(f"{name}: expected fastmd.{expected.__name__}, got {type(value).__name__}")
+    return value
+
+
+def path(name, value):
+    """The name of a file, a str."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise ValueError(f"{name}: expected the name of a file, got {value!r}")
+    return os.fspath(value)
+
+
+def floats(name, values):
+    """An array of finite floats."""
+    try:
+        x = np.asarray(values, float)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name}: expected numbers, got {values!r}") from None
+    if not np.isfinite(x).all():
+        raise ValueError(f"{name}: expected finite numbers, got {x[~np.isfinite(x)][0]} among them")
+    return x
+
+
+def generator(name, seed):
+    """A numpy Generator, from one, a seed, or None."""
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name}: expected a whole number >= 0 or a numpy Generator, got {seed!r}") from None
+
+
+def printable(text):
+    """Text from a file, for a terminal: control characters are shown, not obeyed."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in str(text))
+
+
+def plain(text):
+    """The same for a picture: matplotlib takes what stands between dollars for formulas."""
+    return printable(text).replace("$", r"\$")
+
+
 def positions(x):
     """(n, 3) float64, finite, contiguous"""
     a = np.asarray(x)
@@ -51,7 +95,7 @@ def cell(c, pbc):
     if p.shape not in ((), (3,)):
         raise ValueError(f"pbc: expected three flags, got {pbc!r}")
     p = np.ascontiguousarray(np.broadcast_to(p, 3).astype(bool), np.int32)
-    if p.any() and not np.isfinite(c).all():
+    if not np.isfinite(c).all():
         raise ValueError(f"cell: expected finite numbers, got {c.tolist()}")
     return c, p
 
@@ -64,23 +108,37 @@ def atoms(a):
     return a.get_chemical_symbols(), positions(a.positions), *cell(a.cell, a.pbc)
 
 
+def read_bytes(path, most=1 << 30):
+    """The bytes of a text file of ours; no more than it can be, whatever the path is (/dev/zero has no end)."""
+    try:
+        with open(path, "rb") as f:
+            data = b"".join(itertools.islice(iter(lambda: f.read(1 << 20), b""), (most >> 20) + 1))
+    except OSError as e:
+        raise ValueError(f"{path}: cannot be read ({e.strerror})") from None
+    if len(data) > most:
+        raise ValueError(f"{path}: larger than {most >> 20} MiB, no file of fastmd's")
+    return data
+
+
 def write_text(path, text):
     """Writes beside, then renames: whoever reads sees the old file or the new one, never half of one."""
     write_bytes(path, text.encode("utf-8"))
 
 
 def write_bytes(path, data):
-    """The same for bytes."""
-    path = Path(path)
+    """The same for bytes.  A link is followed; what is no file (a device, a pipe) is left alone: renaming would put a file in its place."""
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():
+        raise ValueError(f"{path}: cannot be written (it is no regular file); choose another place")
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         try:
             with os.fdopen(handle, "wb") as f:
                 f.write(data)
                 f.flush()
                 os.fsync(f.fileno())
             os.chmod(temporary, 0o666 & ~_umask())
-            os.replace(temporary, path)
+            os.replace(temporary, target)
         except BaseException:
             os.unlink(temporary)
             raise

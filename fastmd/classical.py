@@ -9,6 +9,7 @@ r >= cutoff (so a list with a skin will do) and yields energy, per-atom energies
 import inspect
 import itertools
 import math
+import numbers
 import os
 from functools import cache
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from ase.data import atomic_numbers
 
+from . import _check
 from .potential import Potential
 
 __all__ = ["LennardJones", "PairPotential", "StillingerWeber", "Triplet"]
@@ -77,12 +79,15 @@ class LennardJones(_Classical):
     def __init__(self, epsilon, sigma, cutoff, shift=False, elements=None):
         self.elements = None if elements is None else _elements(elements)
         names = self.elements or ("any element",)
-        eps = _pair_table("epsilon", epsilon, names, "eV", mix=lambda a, b: math.sqrt(a * b), zero=True)
-        sig = _pair_table("sigma", sigma, names, "angstrom", mix=lambda a, b: (a + b) / 2)
-        cut = _pair_table("cutoff", cutoff, names, "angstrom")
-        s6 = (sig / cut) ** 6
+        eps = _pair_table("epsilon", epsilon, names, "eV", at_least=0, mix=lambda a, b: math.sqrt(a * b))
+        sig = _pair_table("sigma", sigma, names, "angstrom", above=0, mix=lambda a, b: (a + b) / 2)
+        cut = _pair_table("cutoff", cutoff, names, "angstrom", above=0)
+        with np.errstate(all="ignore"):
+            s6 = (sig / cut) ** 6
+            self._tables = np.stack([cut**2, 4 * eps, sig**2, 4 * eps * (s6**2 - s6) * bool(shift)])
+        if not np.isfinite(self._tables).all():
+            raise ValueError(f"epsilon, sigma and cutoff: expected sizes of atoms, in eV and angstrom, got {epsilon!r}, {sigma!r} and {cutoff!r}: too far from 1 to compute with")
         self.cutoff = float(cut.max())
-        self._tables = np.stack([cut**2, 4 * eps, sig**2, 4 * eps * (s6**2 - s6) * bool(shift)])
 
     def species(self, symbols):
         return np.zeros(len(symbols), np.int32) if self.elements is None else super().species(symbols)
@@ -112,7 +117,7 @@ class PairPotential(_Classical):
 
     def __init__(self, function, cutoff, elements=None):
         self.elements = None if elements is None else _elements(elements)
-        self.cutoff = _number("cutoff", cutoff, "angstrom")
+        self.cutoff = _check.number("cutoff", cutoff, "angstrom", above=0)
         self._phi = _compiled_function(function)
 
     def species(self, symbols):
@@ -224,6 +229,8 @@ class StillingerWeber(_Classical):
     def __init__(self, parameters=None):
         if parameters is None:
             parameters = {("Si", "Si", "Si"): self.silicon}
+        if not isinstance(parameters, dict) or not all(isinstance(key, tuple) and len(key) == 3 for key in parameters):
+            raise ValueError(f"parameters: expected {{(centre, neighbour, neighbour): Triplet}}, got {parameters!r}")
         self._set(parameters, _elements(dict.fromkeys(itertools.chain(*parameters))))
 
     @classmethod
@@ -246,7 +253,10 @@ class StillingerWeber(_Classical):
             if key not in entries:
                 raise ValueError(f"{source}no Stillinger-Weber entry for {' '.join(key)}: "
                                  f"{', '.join(elements)} need all {len(elements)**3} triplets (choose with elements=)")
-        entries = {key: Triplet(*entries[key]) for key in itertools.product(elements, repeat=3)}
+        try:
+            entries = {key: Triplet(*entries[key]) for key in itertools.product(elements, repeat=3)}
+        except TypeError as e:
+            raise ValueError(f"{source}parameters: expected a Triplet for each key ({e})") from None
         for key, entry in entries.items():
             _check_triplet(source + " ".join(key), entry)
         self.elements = elements
@@ -344,6 +354,7 @@ _LARGEST_FILE = 1 << 20  # bytes; LAMMPS's largest .sw file has 0.1 MB
 
 def _read_sw(path):
     """The entries {(i, j, k): Triplet} of a .sw file, parsed and nothing more."""
+    path = _check.path("path", path)
     try:
         if os.path.getsize(path) > _LARGEST_FILE:
             raise ValueError(f"{path}: larger than {_LARGEST_FILE} bytes, this is no .sw file")
@@ -379,7 +390,7 @@ def _read_sw(path):
 
 def _check_triplet(source, entry):
     for name, value in entry._asdict().items():
-        if not (math.isfinite(value) and (value >= 0 or name == "costheta0")):
+        if not (isinstance(value, numbers.Real) and math.isfinite(value) and (value >= 0 or name == "costheta0")):
             wanted = "finite" if name == "costheta0" else "finite and >= 0"
             raise ValueError(f"{source}: {name} must be {wanted}, got {value}")
 
@@ -405,12 +416,18 @@ def _disagree(source, name, keys, one, other):
 @cache
 def _compiled(kernel, cache=True):
     import numba
-    return numba.njit(nogil=True, cache=cache, error_model="numpy")(kernel)  # numpy: 1/0 is inf, caught as "no finite energy"
+    options = {"nogil": True, "error_model": "numpy"}  # numpy: 1/0 is inf, caught as "no finite energy"
+    try:
+        return numba.njit(cache=cache, **options)(kernel)
+    except RuntimeError:  # nowhere to keep it: neither the package's folder nor the user's can be written to
+        return numba.njit(**options)(kernel)
 
 
 def _compiled_function(function):
     """A user's function as a compiled phi(r, a, b) -> (float, float)."""
     import numba
+    if not inspect.isfunction(getattr(function, "py_func", function)):  # py_func: it may be compiled already
+        raise ValueError(f"function: expected a Python function(r) or function(r, a, b), got {function!r}")
     count = len(inspect.signature(function).parameters)
     if count not in (1, 3):
         raise ValueError(f"function: expected function(r) or function(r, a, b), got one with {count} arguments")
@@ -426,43 +443,36 @@ def _compiled_function(function):
     try:
         return numba.njit("UniTuple(float64, 2)(float64, int32, int32)", error_model="numpy")(phi)
     except numba.core.errors.NumbaError as error:
+        lines = [line for line in str(error).splitlines() if line and not line.startswith("Failed in")]  # what is wrong stands first, pages follow
         raise ValueError("function: expected one that numba can compile and that returns (energy, dE/dr), "
-                         f"two numbers; numba says: {error}") from None
+                         f"two numbers; numba says: {lines[0]}") from None
 
 
 def _elements(elements):
-    elements = (elements,) if isinstance(elements, str) else tuple(elements)
+    try:
+        elements = (elements,) if isinstance(elements, str) else tuple(elements)
+    except TypeError:
+        elements = (elements,)  # the next lines say what is wrong with it
     for element in elements:
-        if element not in atomic_numbers:
+        if not isinstance(element, str) or element not in atomic_numbers:
             raise ValueError(f"elements: expected chemical symbols such as Ar, got {element!r}")
     if not elements or len(set(elements)) < len(elements):
         raise ValueError(f"elements: expected each element once, got {elements}")
     return elements
 
 
-def _number(name, value, unit, zero=False):
-    wanted = f"{name} must be a finite number {'>=' if zero else '>'} 0 {unit}, got {value!r}"
-    try:
-        value = float(value)
-    except (TypeError, ValueError):
-        raise ValueError(wanted) from None
-    if not (math.isfinite(value) and (value > 0 or zero and value == 0)):
-        raise ValueError(wanted)
-    return value
-
-
-def _pair_table(name, given, names, unit, mix=None, zero=False):
+def _pair_table(name, given, names, unit, mix=None, **bound):
     """A symmetric (ns, ns) table from a number or from a dict keyed by element or pair; `mix` fills unlike pairs."""
     if not isinstance(given, dict):
-        return np.full((len(names), len(names)), _number(name, given, unit, zero))
+        return np.full((len(names), len(names)), _check.number(name, given, unit, **bound))
     values = {}
     for key, value in given.items():
-        pair = frozenset([key] if isinstance(key, str) else key)
+        pair = frozenset(key if isinstance(key, tuple) else [key])
         if not pair <= set(names):
             raise ValueError(f"{name}: {key!r} is not made of elements=({', '.join(names)})")
         if pair in values:
             raise ValueError(f"{name}: given twice for {key!r}")
-        values[pair] = _number(f"{name}[{key!r}]", value, unit, zero)
+        values[pair] = _check.number(f"{name}[{key!r}]", value, unit, **bound)
     table = np.empty((len(names), len(names)))
     for i, a in enumerate(names):
         for k, b in enumerate(names):

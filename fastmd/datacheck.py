@@ -13,6 +13,8 @@ import numpy as np
 from ase import units
 from ase.data import atomic_numbers, covalent_radii
 
+from ._check import plain, printable
+from ._progress import Bar
 from .pairs import find_pairs
 from .sets import make_set
 from .symmetry import Descriptor, species
@@ -74,23 +76,23 @@ class Report:
         return {"files": self.files, **{s + "s": self.count(s) for s in SEVERITIES}, "findings": [asdict(f) for f in self.findings]}
 
 
-def check(path, test=None, progress=None):
+def check(path, test=None):
     """What is in a file of labelled structures, what looks wrong, and what of a test file is already in it.
 
-    path, test : any format of ASE's;  progress(done, total) is called after each structure
+    path, test : any format of ASE's
     Looks at: label keys, labels that are missing, not finite or no numbers; units of energies, forces and stresses, signs of forces and
     stress; net forces; distances; outliers; structures that are there twice, in one file or in both.
     Returns a Report. Raises ValueError for a file that ASE cannot read.
     """
     files = [_File(p) for p in (path, test) if p is not None]
     descriptor = _descriptor(files)
-    total, done = sum(len(f.structures) for f in files), 0
-    for file in files:
-        for _ in file.look(descriptor):
-            done += 1
-            if progress is not None:
-                progress(done, total)
-        file.judge(descriptor)
+    done = 0
+    with Bar("structures", sum(len(f.structures) for f in files)) as bar:
+        for file in files:
+            for _ in file.look(descriptor):
+                done += 1
+                bar.show(done)
+            file.judge(descriptor)
     if test is not None:
         _leaks(*files)
     findings = sorted((x for f in files for x in f.findings), key=lambda x: SEVERITIES.index(x.severity))
@@ -121,6 +123,8 @@ class _File:
         self.path, self.findings, problems = str(path), [], []
         frames = dataset.read_frames(path)
         self.structures = [dataset._structure(a, k, path, None, problems) for k, a in enumerate(frames)]
+        for s in self.structures:
+            s.group = printable(s.group)
         self.n = np.array([len(s.atoms) for s in self.structures])
         self.energy = np.array([s.energy for s in self.structures]) / np.maximum(self.n, 1)
         sound = np.array([_is_sound(s.atoms) for s in self.structures])
@@ -178,6 +182,9 @@ class _File:
         empty = np.flatnonzero(self.n == 0)
         if len(empty):
             self.add("error", "structure", "no atoms", "Take these structures out.", empty)
+        far = [k for k, a in enumerate(frames) if np.isfinite(a.positions).all() and _is_far(a)]
+        if far:
+            self.add("error", "structure", "atoms are more than a million angstrom from the origin", "Wrap the positions, or mend them.", far)
 
     # ------------------------------------------------------------------------------------------------- one look at each structure
 
@@ -335,7 +342,12 @@ class _File:
 
 
 def _is_sound(atoms):
-    return bool(len(atoms) and np.isfinite(atoms.positions).all() and dataset.has_lattice(atoms))
+    return bool(len(atoms) and np.isfinite(atoms.positions).all() and dataset.has_lattice(atoms) and not _is_far(atoms))
+
+
+def _is_far(atoms):
+    """Beyond what can be searched for neighbours"""
+    return np.abs(atoms.positions).max(initial=0) > 1e6
 
 
 def _density(atoms):
@@ -706,7 +718,7 @@ def _all_electron(file):
 
         E(Z) = -0.768745 Z^(7/3) + Z^2 / 2 - 0.269900 Z^(5/3) hartree         J. Schwinger, Phys. Rev. A 24, 2353 (1981)
     """
-    known = [k for k in file.sound if np.isfinite(file.energy[k])]
+    known = [k for k in file.sound if np.isfinite(file.energy[k]) and file.structures[k].atoms.numbers.all()]  # ASE's X has no electrons
     if not known:
         return None
     atom = lambda z: -0.768745 * z ** (7 / 3) + z**2 / 2 - 0.2699 * z ** (5 / 3)  # noqa: E731
@@ -769,9 +781,9 @@ def picture(path, report):
 def _plot_energies(axes, x, name):
     """A column of points per group; the groups with most structures where there are many"""
     groups = [g for g, _ in Counter(x["groups"]).most_common(20)]
-    axes.set(title=f"Energies, {Path(name).name}", ylabel="energy (eV/atom)")
+    axes.set(title=f"Energies, {plain(Path(name).name)}", ylabel="energy (eV/atom)")
     member = np.array(x["groups"], dtype=object)
     for column, g in enumerate(groups):
         y = x["energy"][member == g]
         axes.plot(column + np.random.default_rng(0).uniform(-0.3, 0.3, len(y)), y, ".", ms=3, alpha=0.5)
-    axes.set_xticks(range(len(groups)), [f"{g or 'all'} ({c})" for g, c in Counter(x["groups"]).most_common(20)], rotation=60 if len(groups) > 3 else 0, ha="right" if len(groups) > 3 else "center", fontsize=8)
+    axes.set_xticks(range(len(groups)), [f"{plain(g) or 'all'} ({c})" for g, c in Counter(x["groups"]).most_common(20)], rotation=60 if len(groups) > 3 else 0, ha="right" if len(groups) > 3 else "center", fontsize=8)

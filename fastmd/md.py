@@ -7,8 +7,6 @@ import contextlib
 import io
 import math
 import os
-import sys
-import time
 import warnings
 from dataclasses import dataclass
 
@@ -18,8 +16,9 @@ from ase import Atoms, units
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from . import _check, _store
+from ._progress import Bar
 from .calculator import Calculator
-from .extrapolation import ExtrapolationWarning, Watched
+from .extrapolation import ExtrapolationError, ExtrapolationWarning, Watched
 from .pairs import Verlet
 from .potential import Potential
 
@@ -74,6 +73,7 @@ class MD:
     """
 
     def __init__(self, atoms, potential, timestep=1.0, temperature=None, friction=None, seed=None, extrapolation="warn"):
+        _check.atoms(atoms)
         if not len(atoms):
             raise ValueError("atoms: there are none, MD needs at least one")
         if atoms.constraints:
@@ -98,7 +98,7 @@ class MD:
             self._points = _points(temperature)
             self._friction = _check.number("friction", friction, "1/fs", above=0)
             self._keep = math.exp(-self._friction * self.timestep)
-            self._rng = np.random.default_rng(seed)
+            self._rng = _check.generator("seed", seed)
             self._aim()
         self._engine = _engine(potential, atoms, extrapolation)
         self._written = {}  # for each file or stream: the step last recorded there, and the bytes so far
@@ -133,12 +133,12 @@ class MD:
         """
         try:
             return cls._resume(state, potential)
-        except (AttributeError, IndexError, KeyError, TypeError) as e:
+        except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError) as e:
             raise ValueError(f"state: expected what MD.state gave ({type(e).__name__}: {e})") from None
 
     @classmethod
     def _resume(cls, state, potential):
-        atoms = Atoms(state["numbers"], state["positions"], cell=state["cell"], pbc=state["pbc"], info=state["info"])
+        atoms = Atoms(np.asarray(state["numbers"], int), state["positions"], cell=state["cell"], pbc=state["pbc"], info=state["info"])
         for name, array in state["arrays"].items():
             atoms.set_array(name, array)
         if not np.array_equal(atoms.get_masses(), state["masses"]):
@@ -172,11 +172,14 @@ class MD:
         Files are looked for relative to the checkpoint; those it does not know are never replaced.
         Raises ValueError for a file that is no checkpoint of an MD.
         """
-        state = _store.load(path, "md")
+        state = _store.load(_check.path("path", path), "md")
         md = cls.resume(state, potential)
         md._loaded = True
         folder = os.path.dirname(os.path.realpath(path))
-        for file, (step, size) in state.get("files", {}).items():
+        files = state.get("files")
+        if not isinstance(files, dict):
+            raise ValueError(f"{path}: does not say which files its run had written; MD.save writes that")
+        for file, (step, size) in files.items():
             md._written[os.path.realpath(os.path.join(folder, file))] = [_check.whole(f"{path}: step of {file}", step, 0),
                                                                         _check.whole(f"{path}: bytes of {file}", size, 0)]
         return md
@@ -251,8 +254,12 @@ class MD:
         steps = _check.whole("steps", steps, 0)
         every = _check.whole("every", every, 1)
         checkpoint_every = _check.whole("checkpoint_every", checkpoint_every, 1)
-        observers = [(function, _check.whole("observers: k", k, 1)) for function, k in observers]
-        paths = [os.path.realpath(path) for path in (trajectory, thermo, checkpoint) if path is not None and not hasattr(path, "write")]
+        try:
+            observers = [(function, _check.whole("observers: k", k, 1)) for function, k in observers]
+        except TypeError:
+            raise ValueError(f"observers: expected (function, k) pairs, got {observers!r}") from None
+        paths = [os.path.realpath(_check.path(name, path)) for name, path in (("trajectory", trajectory), ("thermo", thermo), ("checkpoint", checkpoint))
+                 if path is not None and not hasattr(path, "write")]
         if len(set(paths)) < len(paths):
             raise ValueError(f"trajectory, thermo and checkpoint must be different files, got {', '.join(paths)}")
         records = []
@@ -260,7 +267,7 @@ class MD:
             stack.callback(lambda: self.atoms)  # bring the user's Atoms up to date, whatever ends the run
             outputs = [(stack.enter_context(self._output(target)), text)
                        for target, text in ((trajectory, self._frame), (thermo, self._line)) if target is not None]
-            bar = stack.enter_context(_Progress(steps, progress))
+            bar = stack.enter_context(Bar("MD", steps, progress))
 
             def record():
                 records.append(self._row())
@@ -324,6 +331,8 @@ class MD:
     def _evaluate(self):
         try:
             self.energy, self.forces = self._engine(self.positions)
+        except ExtrapolationError as error:
+            raise ExtrapolationError(f"step {self.step}: {error}") from None
         except ValueError as error:
             raise RuntimeError(f"step {self.step}: {error}") from error
         if not math.isfinite(self.energy + np.vdot(self.forces, self.forces)):
@@ -334,7 +343,7 @@ class MD:
     def _check_speed(self):
         """Stop before atoms fly so far that even the neighbour search would choke.  The sum is a cheap first look."""
         v = self.velocities
-        if not np.vdot(v, v) * self.timestep**2 < _FARTHEST**2:
+        if not math.sqrt(np.vdot(v, v)) * self.timestep < _FARTHEST:
             speed = np.linalg.norm(v, axis=1)
             fastest = np.argmax(speed)
             if not speed[fastest] * self.timestep < _FARTHEST:
@@ -377,28 +386,32 @@ class MD:
         key = os.path.realpath(target) if is_path else target
         written = self._written.setdefault(key, [None, 0])
         if not is_path:
-            yield _Output(target, written, ours=False)
+            yield _Output(target, written)
             return
         new = written[0] is None
         try:  # x: a run that goes on may be given a wrong name, and what is there may be days of work
             stream = open(target, "r+" if not new else "x" if self._loaded else "w", encoding="utf-8", newline="\n")
         except OSError as e:
             raise ValueError(f"{target}: cannot be written ({e.strerror}); choose another place") from None
-        with stream:
+        try:
             size = os.fstat(stream.fileno()).st_size
             if size < written[1]:
                 raise ValueError(f"{target}: has {size} bytes where {written[1]} had been written, it is not the file of this run; "
                                  "put that back, or choose another name")
-            stream.truncate(written[1])
-            stream.seek(0, os.SEEK_END)
-            yield _Output(stream, written, ours=True)
+            if not new:
+                stream.truncate(written[1])
+                stream.seek(0, os.SEEK_END)
+            yield _Output(stream, written, target)
+        finally:
+            with contextlib.suppress(OSError):  # a full disk was reported already, by the record that did not fit
+                stream.close()
 
 
 class _Output:
-    """A file or stream for records.  written: the step last recorded there, None before the first, and the bytes so far."""
+    """A file or stream for records.  written: the step last recorded there, None before the first, and the bytes so far;  path: of a file of ours"""
 
-    def __init__(self, stream, written, ours):
-        self._stream, self._written, self._ours = stream, written, ours
+    def __init__(self, stream, written, path=None):
+        self._stream, self._written, self._path = stream, written, path
 
     @property
     def new(self):
@@ -409,43 +422,25 @@ class _Output:
         return self.new or (step % every == 0 and step != self._written[0])
 
     def write(self, step, text):
-        self._stream.write(text)
-        self._stream.flush()
+        with self._named():
+            self._stream.write(text)
+            self._stream.flush()
         self._written[:] = step, self._written[1] + len(text.encode())
 
     def sync(self):
-        """On the disk before the checkpoint that counts on it; a stream is its owner's."""
-        if self._ours:
-            os.fsync(self._stream.fileno())
+        """On the disk before the checkpoint that counts on it; a stream is its owner's, and so are its errors."""
+        if self._path is not None:
+            with self._named():
+                os.fsync(self._stream.fileno())
 
-
-class _Progress:
-    """A bar on the terminal, from two seconds on."""
-
-    def __init__(self, steps, wanted):
-        self._steps, self._bar = steps, None
-        wanted = sys.stderr.isatty() if wanted is None else wanted
-        self._next = time.monotonic() + 2 if wanted else math.inf
-
-    def show(self, done):
-        now = time.monotonic()
-        if now < self._next:
-            return
-        if self._bar is None:
-            from rich.console import Console
-            from rich.progress import Progress
-            self._bar = Progress(console=Console(stderr=True))
-            self._bar.start()
-            self._task = self._bar.add_task("MD", total=self._steps)
-        self._bar.update(self._task, completed=done)
-        self._next = now + 0.1
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self._bar is not None:
-            self._bar.stop()
+    @contextlib.contextmanager
+    def _named(self):
+        try:
+            yield
+        except OSError as e:
+            if self._path is None:
+                raise
+            raise ValueError(f"{self._path}: cannot be written ({e.strerror}); make room, or choose another place") from None
 
 
 # ------------------------------------------------------------------------------------------- where the forces come from
@@ -538,13 +533,14 @@ def maxwell_boltzmann(atoms, temperature, rng=None, exact=True):
     Raises ValueError for a temperature that is negative, or > 0 for a single atom (it cannot move against itself).
     """
     temperature = _check.number("temperature", temperature, "K", at_least=0)
+    _check.atoms(atoms)
     dof = 3 * len(atoms) - 3
     if not len(atoms) or atoms.constraints:
         raise ValueError("atoms: expected at least one, and no constraints (remove them with atoms.set_constraint())")
     if temperature > 0 and dof <= 0:
         raise ValueError(f"atoms: {len(atoms)} of them without net momentum have no temperature, it takes two")
     masses = _masses(atoms)[:, None]
-    velocities = np.random.default_rng(rng).standard_normal((len(atoms), 3)) * np.sqrt(units.kB * temperature / masses)
+    velocities = _check.generator("rng", rng).standard_normal((len(atoms), 3)) * np.sqrt(units.kB * temperature / masses)
     velocities -= (masses * velocities).sum(0) / masses.sum()
     if exact and temperature > 0:
         velocities *= math.sqrt(dof * units.kB * temperature / (masses * velocities**2).sum())

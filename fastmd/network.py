@@ -21,6 +21,8 @@ class Network:
     layers: tuple
 
     def __post_init__(self):
+        if not isinstance(self.layers, (list, tuple)) or not all(isinstance(x, (list, tuple)) and len(x) == 3 for x in self.layers):
+            raise ValueError(f"layers: expected [(weights, bias, activation), ...], got {self.layers!r}")
         checked = []
         for k, (w, b, activation) in enumerate(self.layers):
             w, b = np.array(w, float), np.array(b, float)

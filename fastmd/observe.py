@@ -62,7 +62,7 @@ def _chosen(atoms, pairs):
     if pairs is None:
         pairs = masks = [np.ones(len(atoms), bool)] * 2
     else:
-        if isinstance(pairs, str) or len(pairs) != 2:
+        if not isinstance(pairs, (tuple, list)) or len(pairs) != 2 or not all(isinstance(element, str) for element in pairs):
             raise ValueError(f'pairs: expected two elements such as ("O", "H"), got {pairs!r}')
         masks = [atoms.symbols == element for element in pairs]
     for element, mask in zip(pairs, masks):
@@ -106,7 +106,7 @@ def msd(frames, element=None, interval=None, wrapped=False):
         times.append(atoms.info.get("time_ps"))
     if len(x) < 2 or len(first) < 2:
         raise ValueError(f"frames: expected two or more, of two or more atoms, got {len(x)} of {0 if first is None else len(first)}")
-    chosen = np.ones(len(first), bool) if element is None else first.symbols == element
+    chosen = np.ones(len(first), bool) if element is None else np.array(first.get_chemical_symbols()) == str(element)
     if not chosen.any():
         raise ValueError(f"element: no {element} among {first.get_chemical_formula()}")
     interval = _interval(times) if interval is None else _check.number("interval", interval, "ps", above=0)
@@ -169,9 +169,9 @@ def diffusion(times, msd, window=None):
     Raises ValueError for arrays that do not match and fewer than three points in the window.
     Source: A. Einstein, Ann. Phys. 322, 549 (1905).
     """
-    times, msd = np.asarray(times, float), np.asarray(msd, float)
-    if times.ndim != 1 or times.shape != msd.shape or not (np.isfinite(times).all() and np.isfinite(msd).all()):
-        raise ValueError(f"times and msd: expected two (m,) arrays of finite numbers, got {times.shape} and {msd.shape}")
+    times, msd = _check.floats("times", times), _check.floats("msd", msd)
+    if times.ndim != 1 or times.shape != msd.shape:
+        raise ValueError(f"times and msd: expected two (m,) arrays, got {times.shape} and {msd.shape}")
     if window is None:
         window = 0.1 * times.max(initial=0), 0.5 * times.max(initial=0)
     if np.shape(window) != (2,):
@@ -196,9 +196,7 @@ def energy_drift(times_ps, energies, n_atoms):
 
     Raises ValueError for arrays that do not match or times that are all the same.
     """
-    times, energies = np.asarray(times_ps, float), np.asarray(energies, float)
-    if not (np.isfinite(times).all() and np.isfinite(energies).all()):
-        raise ValueError("times_ps and energies: expected finite numbers")
+    times, energies = _check.floats("times_ps", times_ps), _check.floats("energies", energies)
     if times.ndim != 1 or times.shape != energies.shape:
         raise ValueError(f"times_ps and energies: expected two (m,) arrays, got {times.shape} and {energies.shape}")
     n_atoms = _check.whole("n_atoms", n_atoms, 1)

@@ -92,7 +92,7 @@ class Verlet:
 
     def pairs(self, positions, cell, pbc):
         """Pairs that hold every pair with r < cutoff of these positions, and some beyond; d and r are those of the last rebuild."""
-        cell, pbc = np.asarray(cell, float), np.asarray(pbc, bool)
+        cell, pbc = _check.floats("cell", cell), np.asarray(pbc, bool)
         if cell.shape != (3, 3) or pbc.shape != (3,) or np.shape(positions)[1:] != (3,):
             raise ValueError(f"expected positions (n, 3), cell (3, 3) and pbc (3,), got {np.shape(positions)}, {cell.shape} and {pbc.shape}")
         if self._list is None or self._moved(positions) or not (np.array_equal(cell, self._cell) and np.array_equal(pbc, self._pbc)):

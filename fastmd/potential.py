@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -88,12 +87,17 @@ class NNPotential(Potential):
     """
 
     def __init__(self, functions, networks, scaling=("none", 0.0, 1.0), statistics=None, offsets=None, notes=None, units=("angstrom", 1.0, "eV", 1.0), threads=0, repulsion=None, shortest=None):
-        if not functions or not all(functions.values()):
+        if not isinstance(functions, dict) or not functions or not all(isinstance(fs, (list, tuple)) and len(fs) for fs in functions.values()):
             raise ValueError("functions: expected {element: [SymmetryFunction, ...]} with at least one of each")
         if unknown := set(offsets or {}) - set(functions):
             raise ValueError(f"offsets: {', '.join(sorted(unknown))} is not among the elements {', '.join(functions)}")
+        if not isinstance(networks, dict) or not all(isinstance(n, Network) for n in networks.values()):
+            raise ValueError(f"networks: expected {{element: fastmd.Network}}, got {networks!r}")
         if set(functions) != set(networks):
             raise ValueError(f"networks: expected one for each of {', '.join(functions)}, got {', '.join(networks)}")
+        for name, value, wanted in (("scaling", scaling, "(kind, low, high)"), ("units", units, "(length name, angstrom, energy name, eV)")):
+            if not isinstance(value, (list, tuple)) or len(value) != len(wanted.split(",")):
+                raise ValueError(f"{name}: expected {wanted}, got {value!r}")
         for e, fs in functions.items():
             if networks[e].n_inputs != len(fs):
                 raise ValueError(f"networks: {e} has {len(fs)} functions, its network takes {networks[e].n_inputs}")
@@ -125,14 +129,7 @@ class NNPotential(Potential):
         """Reads a potential file (*.nnp). Raises ValueError with file and line for anything that is not right in it."""
         if not isinstance(path, (str, os.PathLike)):
             raise ValueError(f"path: expected the name of a potential file, got {path!r}")
-        path = Path(path)
-        try:
-            if path.stat().st_size > 1 << 30:
-                raise ValueError(f"{path}: larger than 1 GiB, no potential file")
-            text = path.read_bytes()
-        except OSError as e:
-            raise ValueError(f"{path}: cannot be read ({e.strerror})") from None
-        return cls._parse(text, str(path))
+        return cls._parse(_check.read_bytes(path), str(path))
 
     @classmethod
     def _parse(cls, text, name):
@@ -157,6 +154,31 @@ class NNPotential(Potential):
 
         units = core.unit(0) + core.unit(1)
         return cls(functions, networks, core.scaling(), statistics, offsets, core.notes(), units, repulsion=from_core(core, elements, units), shortest=shortest)
+
+    @classmethod
+    def from_runner(cls, folder, length="bohr", energy="hartree"):
+        """The potential in a folder of RuNNer or n2p2: input.nn, scaling.data, weights.NNN.data; energies and forces are theirs.
+
+        length, energy : the units of the numbers in the folder, which the files do not say: names (bohr, angstrom, nm; hartree, eV, rydberg,
+                         kcal/mol, kJ/mol) or sizes in angstrom and eV; they are written into the potential file
+        Symmetry functions of types 2, 3, 9, 12, 13 and 20 to 25; the second generation only, without charges. Keywords of training are passed
+        over, unknown ones with a warning.
+        Raises ValueError with file and line for whatever is not right, and for what changes energies and cannot be honoured.
+        """
+        from .runner import read_potential
+
+        return cls(**read_potential(folder, length, energy))
+
+    def to_runner(self, folder):
+        """Writes the files of RuNNer and n2p2 (see from_runner) into a folder, in the potential's own units; LAMMPS runs them with ML-HDNNP.
+
+        Functions are sorted as n2p2 sorts them. Notes and shortest distances have no place there and are left out.
+        Raises ValueError for what these files cannot hold (a repulsion, G1 and G3, several cutoff types), for a potential without statistics,
+        and for a folder with an input.nn that is not of fastmd.
+        """
+        from .runner import write_potential
+
+        write_potential(self, folder)
 
     def save(self, path):
         """Writes the potential file, in one piece: a reader sees the old file or the new one. Raises ValueError where that cannot be."""

@@ -19,7 +19,8 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from . import _check, _store
-from .md import MD, _Progress, maxwell_boltzmann
+from ._progress import Bar
+from .md import MD, maxwell_boltzmann
 from .pairs import find_pairs
 from .potential import Potential
 
@@ -176,6 +177,11 @@ def sample_md(md, rule, steps, atoms=None, cutoff=None, potential=None, histogra
 
     Raises ValueError for arguments that make no sense; RuntimeError, after all sampled before, when the simulation blows up.
     """
+    _check.kind("md", md, MD)
+    if not callable(rule):
+        raise ValueError(f"rule: expected an Interval, EqualInterval, RandomChoice or a function, got {rule!r}")
+    if histogram is not None:
+        _check.kind("histogram", histogram, ForceHistogram)
     steps = _check.whole("steps", steps, 0)
     atoms = _chosen(atoms, len(md.positions), cutoff)
     if potential is not None and (atoms is None or not _gives_energies(potential)):
@@ -280,6 +286,7 @@ def cut_out(atoms, centre, radius):
 
     radius: angstrom.  Raises ValueError for a centre that is not there, and a radius <= 0.
     """
+    _check.atoms(atoms)
     if not 0 <= _check.whole("centre", centre, 0) < len(atoms):
         raise ValueError(f"centre: expected an index from 0 to {len(atoms) - 1}, got {centre}")
     return _around(atoms, centre, find_pairs(atoms, _check.number("radius", radius, "angstrom", above=0)))
@@ -296,7 +303,8 @@ def rattle(atoms, size, rng=None):
     size: angstrom, the radius;  rng: a numpy Generator, or a seed for one.  Raises ValueError for a size < 0.
     """
     size = _check.number("size", size, "angstrom", at_least=0)
-    rng = np.random.default_rng(rng)
+    rng = _check.generator("rng", rng)
+    _check.atoms(atoms)
     d = rng.standard_normal((len(atoms), 3))
     d *= size * np.cbrt(rng.random((len(atoms), 1))) / np.linalg.norm(d, axis=1, keepdims=True)
     atoms.positions += d
@@ -335,8 +343,8 @@ class SamplingPlan:
 
     def __post_init__(self):
         for name in ("temperatures", "stretches", "starts"):
-            if not len(getattr(self, name)):
-                raise ValueError(f"{name}: expected at least one")
+            if not isinstance(getattr(self, name), (tuple, list)) or not len(getattr(self, name)):
+                raise ValueError(f"{name}: expected a tuple of one or more, got {getattr(self, name)!r}")
         for pair in self.temperatures:
             if not isinstance(pair, (tuple, list)) or len(pair) != 2:
                 raise ValueError(f"temperatures: expected pairs (first, last) in K, got {pair!r}")
@@ -379,7 +387,7 @@ class SamplingPlan:
                     kelvin = _short(first) if first == last else f"{_short(first)}-{_short(last)}"
                     for k in range(1, self.trajectories + 1):
                         seed = int(np.random.SeedSequence([self.seed, len(found)]).generate_state(1)[0])
-                        found.append({"start": start, "stretch": stretch, "temperature": (first, last), "seed": seed, "name": f"{start}-{_short(stretch)}-{kelvin}K-{k}"})
+                        found.append({"start": start, "stretch": stretch, "temperature": (first, last), "seed": seed, "name": f"{start}-{_short(stretch)}-{kelvin}K-{self.seed}-{k}"})
         return found
 
     def begin(self, run, atoms, potential):
@@ -447,7 +455,8 @@ def sample_pool(path, atoms, potential, rule, plan, chosen=None, cutoff=None, re
     A trajectory that blows up ends there; the next begins.  Returns a Pool.
     Raises ValueError for arguments that make no sense, a checkpoint of other settings, and an unfinished pool in the way.
     """
-    path = Path(path)
+    path = Path(_check.path("path", path))
+    _check.kind("plan", plan, SamplingPlan)
     checkpoint = path.with_name(path.name + ".checkpoint")
     if not isinstance(rule, (Interval, EqualInterval, RandomChoice)):
         raise ValueError(f"rule: expected an Interval, EqualInterval or RandomChoice, got {rule!r}")
@@ -459,20 +468,20 @@ def sample_pool(path, atoms, potential, rule, plan, chosen=None, cutoff=None, re
     plan.check(atoms)
     _chosen(chosen, len(atoms), cutoff)
     settings = _settings(atoms, potential, rule, plan, chosen, cutoff)
+    pool = Pool()
     state = _restart(path, checkpoint, settings) if resume else None
     if state is None:
         if checkpoint.exists() and not resume:
             raise ValueError(f"{checkpoint}: belongs to a sampling that was not finished; go on with it (resume), or remove it")
-        state = {"settings": settings, "run": 0, "bytes": 0, "frames": 0, "ended": [], "md": None, "seen": None, "sampled": None}
-        _store.save(checkpoint, "sample", state)
+        state = {"settings": settings, "run": 0, "bytes": 0, "frames": 0, "ended": [], "md": None, "seen": pool.histogram.seen, "sampled": pool.histogram.sampled}
         _check.write_bytes(path, b"")
-    pool = Pool(state["frames"], [tuple(x) for x in state["ended"]])
-    if state["seen"] is not None:
-        pool.histogram.seen[:], pool.histogram.sampled[:] = state["seen"], state["sampled"]
+        _store.save(checkpoint, "sample", state)
+    pool.frames, pool.ended = state["frames"], [tuple(x) for x in state["ended"]]
+    pool.histogram.seen[:], pool.histogram.sampled[:] = state["seen"], state["sampled"]
     runs = plan.runs()
     piece = max(1, _PIECE // getattr(rule, "tau_max", 1)) * getattr(rule, "tau_max", 1)  # tau is found anew there, so it is not in the state
     begun = state["md"]
-    with _open(path, state["bytes"]) as file, _Progress(len(runs) * plan.steps, progress) as bar:
+    with _open(path, state["bytes"]) as file, Bar("steps", len(runs) * plan.steps, progress) as bar:
         saved = time.monotonic()
 
         def keep(k, md):
@@ -542,6 +551,16 @@ def _restart(path, checkpoint, settings):
             raise ValueError(f"{path}: there is no checkpoint of it, so it is finished, or was not made by sampling; to make it anew, leave resume out")
         return None
     state = _store.load(checkpoint, "sample")
+    try:
+        for name in ("run", "bytes", "frames"):
+            _check.whole(name, state[name], 0)
+        counts = np.array([state["seen"], state["sampled"]])
+        sound = counts.shape == (2, ForceHistogram.BINS) and counts.dtype.kind == "i" and all(len(x) == 2 for x in state["ended"])
+        sound = sound and isinstance(state["settings"], dict) and isinstance(state["md"], (dict, type(None)))
+    except (KeyError, TypeError, ValueError, OverflowError):
+        sound = False
+    if not sound:
+        raise ValueError(f"{checkpoint}: is no state of a sampling; remove it to begin anew")
     for name, value in settings.items():
         if state["settings"].get(name) != value:
             raise ValueError(f"{checkpoint}: {name} was {state['settings'].get(name)}, is now {value}; go on with what it was begun with, or remove it to begin anew")

@@ -3,16 +3,14 @@
 Rules and checks: J. A. Stende, Constructing high-dimensional neural network potentials for molecular dynamics (Oslo, 2017), section 7.2.
 """
 
-import sys
-import time
 from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
-from pathlib import Path
 
 import numpy as np
 from ase.data import atomic_numbers, chemical_symbols
 
 from . import _check, _core
+from ._progress import Bar
 from .pairs import find_pairs
 from .symmetry import _FIELDS, G2, G5, Descriptor, SymmetryFunction, _exact, file_lines
 
@@ -40,14 +38,20 @@ def make_set(elements, cutoff=6.0, shortest=1.5, n_radial=None, n_widths=None, z
     Raises ValueError where shortest is not between 0 and the cutoff or lacks a pair, and for a size that is not possible.
     """
     cutoff = _check.number("cutoff", cutoff, "angstrom", above=0)
-    elements = {elements} if isinstance(elements, str) else set(elements)
+    try:
+        elements = {elements} if isinstance(elements, str) else set(elements)
+    except TypeError:
+        raise ValueError(f"elements: expected chemical symbols, got {elements!r}") from None
     if not elements or not elements <= set(atomic_numbers):
         raise ValueError(f"elements: expected chemical symbols, got {sorted(map(str, elements))}")
     elements = sorted(elements, key=atomic_numbers.__getitem__)
     if size is None:
         n_radial = 8 if n_radial is None else _check.whole("n_radial", n_radial, 1)
         n_widths = 3 if n_widths is None else _check.whole("n_widths", n_widths, 0)
-        zetas = (1, 2, 4, 16) if zetas is None else zetas
+        zetas = (1, 2, 4, 16) if zetas is None else _check.floats("zetas", zetas).ravel().tolist()
+        each = len(elements) * (n_radial + n_widths * len(zetas) * (len(elements) + 1))
+        if each > _LARGEST:
+            raise ValueError(f"n_radial, n_widths and zetas: {each} functions per element of {len(elements)} are too many, at most {_LARGEST}; choose fewer, or a size")
     elif (n_radial, n_widths, zetas) != (None, None, None):
         raise ValueError("size takes the place of n_radial, n_widths and zetas; give it or them, not both")
     else:
@@ -60,7 +64,7 @@ def make_set(elements, cutoff=6.0, shortest=1.5, n_radial=None, n_widths=None, z
 
 def _radial(a, cutoff, shortest, n, cutoff_type):
     spacing = (cutoff - shortest) / n
-    return [G2(a, cutoff, _round(0.5 / spacing**2), _round(rs), cutoff_type) for rs in shortest + spacing * np.arange(n)]
+    return [G2(a, cutoff, _round(0.5 / spacing / spacing), _round(rs), cutoff_type) for rs in shortest + spacing * np.arange(n)]
 
 
 def _angular(a, b, cutoff, shortest, n_widths, zetas, cutoff_type):
@@ -132,38 +136,19 @@ def distances(structures, cutoff=6.0):
 def _for_each(structures, what, look):
     """Calls look with each structure; a ValueError says which one it was."""
     k = -1
-    for k, atoms in enumerate(_progress(structures, what)):
-        try:
-            look(atoms)
-        except ValueError as e:
-            raise ValueError(f"structure {k}: {e}") from None
+    try:
+        each = enumerate([structures] if hasattr(structures, "positions") else structures)
+    except TypeError:
+        raise ValueError(f"structures: expected several ase.Atoms, got {type(structures).__name__}") from None
+    with Bar(what, len(structures) if hasattr(structures, "__len__") else None) as bar:
+        for k, atoms in each:
+            try:
+                look(atoms)
+            except ValueError as e:
+                raise ValueError(f"structure {k}: {e}") from None
+            bar.show(k + 1)
     if k < 0:
         raise ValueError("structures: there are none")
-
-
-def _progress(items, what):
-    """The items, with a bar on the terminal from two seconds on."""
-    try:
-        total = len(items)
-    except TypeError:
-        total = None
-    bar, task, due = None, None, time.monotonic() + 2 if sys.stderr.isatty() else np.inf
-    try:
-        for k, item in enumerate(items):
-            if time.monotonic() > due:
-                if bar is None:
-                    from rich.console import Console
-                    from rich.progress import Progress
-
-                    bar = Progress(console=Console(stderr=True))
-                    bar.start()
-                    task = bar.add_task(what, total=total)
-                bar.update(task, completed=k)
-                due = time.monotonic() + 0.1
-            yield item
-    finally:
-        if bar is not None:
-            bar.stop()
 
 
 # ---------------------------------------------------------------------------------------------------------- by values
@@ -417,13 +402,8 @@ def load_set(path):
 
     Returns {element: [SymmetryFunction, ...]}. Raises ValueError with file and line for anything that is not right in it.
     """
-    path = Path(path)
-    try:
-        if path.stat().st_size > 1 << 30:
-            raise ValueError(f"{path}: larger than 1 GiB, no set of symmetry functions")
-        core = _core.Core(path.read_bytes(), str(path))
-    except OSError as e:
-        raise ValueError(f"{path}: cannot be read ({e.strerror})") from None
+    path = _check.path("path", path)
+    core = _core.Core(_check.read_bytes(path), path)
     functions, elements = {}, core.elements
     for k, e in enumerate(elements):
         found = [core.function(k, q) for q in range(core.n_functions(k))]

@@ -153,7 +153,7 @@ class Descriptor:
     """
 
     def __init__(self, functions):
-        if not functions or not all(functions.values()):
+        if not isinstance(functions, dict) or not functions or not all(isinstance(fs, (list, tuple)) and len(fs) for fs in functions.values()):
             raise ValueError("functions: expected {element: [SymmetryFunction, ...]} with at least one of each")
         self.functions = {e: list(fs) for e, fs in functions.items()}
         self.elements = tuple(self.functions)

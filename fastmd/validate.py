@@ -417,7 +417,10 @@ def validate(potential, reference=None, atoms=None, data=None, temperatures=(300
     errors, failures = None, []
     if data is not None:
         say("errors on labelled data")
-        errors = report.evaluate(potential, dataset.read(data) if isinstance(data, (str, os.PathLike)) else data)
+        data = dataset.read(data) if isinstance(data, (str, os.PathLike)) else data
+        if not isinstance(data, (list, tuple)) or not all(isinstance(s, dataset.Structure) for s in data):
+            raise ValueError(f"data: expected the name of a file or what fastmd.train.dataset.read gives, got {type(data).__name__}")
+        errors = report.evaluate(potential, data)
 
     curves, elastic = [], []
     for name, p in (("potential", potential), ("reference", reference)):

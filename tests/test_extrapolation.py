@@ -161,7 +161,7 @@ def test_a_run_that_leaves_the_trained_range_says_so_at_its_end():
 
 
 def test_raise_stops_a_run_and_ignore_lets_it_go():
-    with pytest.raises(RuntimeError, match=r"step \d+: atom \d \(Si\): G.* is outside the trained range"):
+    with pytest.raises(ExtrapolationError, match=r"step \d+: atom \d \(Si\): G.* is outside the trained range"):
         hot("raise").run(40)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

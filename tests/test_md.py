@@ -383,7 +383,7 @@ def test_observers_get_the_md_at_their_own_steps():
 
 def test_a_bar_shows_in_runs_of_over_two_seconds_and_only_on_a_terminal(monkeypatch, capsys):
     clock = itertools.count(0, 0.7)
-    monkeypatch.setattr(fastmd.md.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(fastmd._progress.time, "monotonic", lambda: next(clock))
     md = MD(silicon(), StillingerWeber())
     md.run(2, progress=True)
     md.run(10)
@@ -391,7 +391,7 @@ def test_a_bar_shows_in_runs_of_over_two_seconds_and_only_on_a_terminal(monkeypa
     assert capsys.readouterr().err == ""
     md.run(10, progress=True)
     assert "MD" in capsys.readouterr().err
-    monkeypatch.setattr(fastmd.md.sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     md.run(10)
     assert "MD" in capsys.readouterr().err
 
@@ -631,7 +631,7 @@ def test_the_command_draws_velocities_and_noise_from_one_stream(here):
     (["-T", "300:nan"], "temperature: expected K, or points (step, K)"),
     (["--resume"], "--resume needs the --checkpoint"),
     (["--resume", "--checkpoint", "none.ckpt"], "none.ckpt: cannot be read"),
-    (["--checkpoint", "start.xyz"], "--output start.xyz is also an input"),
+    (["--checkpoint", "start.xyz"], "start.xyz would be written over, but is also an input"),
     (["--table", "md.extxyz"], "trajectory, thermo and checkpoint must be different files"),
     (["--checkpoint", "md.ckpt"], "md.ckpt: there is one already; go on from it with --resume, or remove it"),
     (["--table", "none/x"], "none/x: its folder cannot be written to"),

@@ -241,7 +241,7 @@ def test_a_plan_has_every_state_with_a_name_and_a_seed_of_its_own():
     plan = SamplingPlan(temperatures=((300, 300), (300, 900)), stretches=(0.9, 1), starts=("given", "molten"), trajectories=3)
     runs = plan.runs()
     assert len(runs) == len(plan) == 24 and len({r["name"] for r in runs}) == len({r["seed"] for r in runs}) == 24
-    assert runs[0]["name"] == "given-0.9-300K-1" and runs[-1]["name"] == "molten-1-300-900K-3"
+    assert runs[0]["name"] == "given-0.9-300K-1-1" and runs[-1]["name"] == "molten-1-300-900K-1-3"
     assert not {r["seed"] for r in runs} & {r["seed"] for r in SamplingPlan(trajectories=24, seed=2).runs()}
     assert len({r["name"] for r in SamplingPlan(stretches=(1, 1 + 1e-15), temperatures=((300, 300), (300, 300 + 1e-12))).runs()}) == 4
 
@@ -331,7 +331,7 @@ def test_a_pool_killed_by_sigkill_goes_on_to_the_same_file(tmp_path):
 def test_a_trajectory_that_blows_up_ends_and_the_next_begins(tmp_path):
     pool = sample_pool(tmp_path / "p", CELL, Breaks(400, nan_force), EqualInterval(10), PLAN)
     (name, why), = pool.ended
-    assert name == "rattled-0.98-300-1500K-2" and "not finite" in why
+    assert name == "rattled-0.98-300-1500K-1-2" and "not finite" in why
     frames = ase.io.read(tmp_path / "p", ":", format="extxyz")
     steps = {r["name"]: [f.info["step"] for f in frames if f.info["trajectory"] == r["name"]] for r in PLAN.runs()}
     assert [len(s) for s in steps.values()] == [30, len(steps[name]), 30, 30] and 0 < len(steps[name]) < 30
@@ -385,7 +385,7 @@ def md():
     (lambda: sample_md(md(), EqualInterval(1), 5, atoms=[0], cutoff=3.0, potential="sw"), "potential: expected, together with atoms, a fastmd Potential .* got str"),
     (lambda: cut_out(CELL, 8, 3.0), "centre: expected an index from 0 to 7, got 8"), (lambda: cut_out(CELL, 0, 0.0), "radius must be > 0 angstrom"),
     (lambda: rattle(CELL.copy(), -1.0), "size must be >= 0 angstrom"),
-    (lambda: SamplingPlan(temperatures=()), "temperatures: expected at least one"), (lambda: SamplingPlan(temperatures=(300,)), r"expected pairs \(first, last\)"),
+    (lambda: SamplingPlan(temperatures=()), r"temperatures: expected a tuple of one or more, got \(\)"), (lambda: SamplingPlan(temperatures=(300,)), r"expected pairs \(first, last\)"),
     (lambda: SamplingPlan(temperatures=((300, -1),)), "temperatures must be >= 0 K"), (lambda: SamplingPlan(stretches=(0,)), "stretches must be > 0"),
     (lambda: SamplingPlan(starts=("frozen",)), "starts must be of given, rattled, molten, cluster, got 'frozen'"),
     (lambda: SamplingPlan(stretches=(1, 1.0)), "stretches: each once, got 1.0, 1.0"), (lambda: SamplingPlan(steps=0), "steps must be"),

@@ -143,7 +143,7 @@ def test_a_bar_is_shown_on_a_terminal_from_two_seconds_on(terminal, seconds, sho
 
     stream, clock = Stream(), itertools.count(0, seconds)
     monkeypatch.setattr("sys.stderr", stream)
-    monkeypatch.setattr("fastmd.sets.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr("fastmd._progress.time", SimpleNamespace(monotonic=lambda: next(clock)))
     frames = random_frames(3)
     assert distances(frames, 3.0) == distances(iter(frames), 3.0)
     assert ("distances" in stream.getvalue()) == shown
@@ -427,7 +427,7 @@ def test_inspect_tells_potentials_and_sets_by_their_content(tmp_path):
     r = run(path, "-o", tmp_path / "set.xyz", "--picture", tmp_path / "functions.png")
     assert r.exit_code == 0 and "8-3-1 tanh" in r.output and "2 radial and 6 angular" in r.output and "from 0.125 (function 3) to 1, sigma from 0.25 to 0.25" in r.output
     assert load_set(tmp_path / "set.xyz") == functions and (tmp_path / "functions.png").stat().st_size > 10000
-    assert "Si: 8 functions" in run(tmp_path / "set.xyz").output
+    assert "Si: 2 radial and 6 angular functions\n     0  G2 Si" in run(tmp_path / "set.xyz").output
     assert json.loads(run(tmp_path / "set.xyz", "--json").output) == {"kind": "set", "elements": ["Si"], "cutoff": 4.0, "functions": {"Si": [str(f) for f in functions["Si"]]}}
     document = json.loads(run(path, "--json").output)
     assert document["kind"] == "potential" and document["ranges"]["Si"]["smallest_range"] == 0.125 and document["ranges"]["Si"]["of_function"] == 3

@@ -133,7 +133,7 @@ def test_the_command_line_trains_evaluates_and_runs(data, tmp_path):
     assert (folder / "report.png").stat().st_size > 10000
     r = run("evaluate", nnp, data, "--json")
     assert json.loads(r.output) == {k: pytest.approx(numbers[f"test_{k}"], rel=1e-12) for k in keys}
-    assert "Si" in run("info", nnp).output and "instruction set" in run("info").output
+    assert "Si: network 32-6-1 tanh" in run("inspect", nnp).output
     ase.io.write(tmp_path / "start.xyz", frames(1)[0])
     r = run("md", nnp, tmp_path / "start.xyz", "-T", 300, "--steps", 20, "--every", 10, "-o", tmp_path / "md.extxyz")
     assert r.exit_code == 0 and len(ase.io.read(tmp_path / "md.extxyz", ":")) == 3

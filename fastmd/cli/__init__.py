@@ -1,5 +1,6 @@
 """The command line. One file per command; each is imported when it is asked for, so that `fastmd --help` is quick."""
 
+import errno
 import importlib
 import warnings
 
@@ -7,7 +8,7 @@ import click
 
 from .. import __version__
 
-COMMANDS = ("info", "sample", "inspect", "check", "train", "evaluate", "validate", "md")  # in the order of --help
+COMMANDS = ("info", "sample", "inspect", "check", "train", "evaluate", "validate", "md", "convert")  # in the order of --help
 
 
 class _Commands(click.Group):
@@ -29,6 +30,10 @@ class _Commands(click.Group):
             raise
         except (ValueError, RuntimeError) as e:
             raise click.ClickException(str(e)) from None
+        except OSError as e:
+            if e.errno == errno.EPIPE:  # the reader has seen enough: click's own business
+                raise
+            raise click.ClickException(f"{e.filename or 'output'}: {e.strerror}") from None
         except MemoryError:
             raise click.ClickException("not enough memory") from None
         except ImportError as e:
@@ -51,7 +56,8 @@ def main():
       fastmd evaluate si.nnp test.extxyz                 errors on data it has not seen
       fastmd validate si.nnp --reference sw -o out       lattice, elasticity, g(r) and drift of the energy, beside a reference
       fastmd md si.nnp start.xyz -T 600 --steps 10000    molecular dynamics
-      fastmd info si.nnp                                 what is in a potential file
+      fastmd convert n2p2-folder water.nnp               potentials and data from and to the files of RuNNer and n2p2
+      fastmd info                                        version, instruction set, threads, optional packages
     In Python:
       atoms.calc = fastmd.Calculator("si.nnp")           any ASE script runs with it
 

@@ -7,7 +7,7 @@ from pathlib import Path
 def may_write(output, *inputs):
     """Before the work, not after it."""
     if any(p and Path(p).exists() and Path(output).exists() and Path(output).samefile(p) for p in inputs):
-        raise ValueError(f"--output {output} is also an input; choose another name")
+        raise ValueError(f"{output} would be written over, but is also an input; choose another name")
     try:
         tempfile.TemporaryFile(dir=Path(output).absolute().parent).close()
     except OSError as e:

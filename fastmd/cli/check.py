@@ -2,10 +2,10 @@
 
 import json
 import sys
-import time
 
 import click
 
+from .._check import printable
 from ._common import may_write
 
 _COLOURS = {"error": "bold red", "warning": "yellow", "note": "dim"}
@@ -41,8 +41,7 @@ def command(context, data, test, as_json, picture):
 
     if picture:
         may_write(picture, data, test)
-    with _Bar() as bar:
-        report = datacheck.check(data, test, progress=bar)
+    report = datacheck.check(data, test)
     if as_json:
         click.echo(json.dumps(report.json(), indent=2))
     else:
@@ -50,33 +49,6 @@ def command(context, data, test, as_json, picture):
     if picture:
         datacheck.picture(picture, report)
     context.exit(1 if report.count("error") else 0)
-
-
-class _Bar:
-    """A bar on the terminal, from two seconds on."""
-
-    def __init__(self):
-        self._bar, self._next = None, time.monotonic() + 2 if sys.stderr.isatty() else float("inf")
-
-    def __call__(self, done, total):
-        if time.monotonic() < self._next:
-            return
-        if self._bar is None:
-            from rich.console import Console
-            from rich.progress import Progress
-
-            self._bar = Progress(console=Console(stderr=True))
-            self._bar.start()
-            self._task = self._bar.add_task("structures", total=total)
-        self._bar.update(self._task, completed=done)
-        self._next = time.monotonic() + 0.1
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self._bar is not None:
-            self._bar.stop()
 
 
 def _print(report):
@@ -90,16 +62,16 @@ def _print(report):
     table = Table(title="What is there", title_justify="left")
     table.add_column("")
     for path in report.files:
-        table.add_column(Text(path), overflow="fold")
+        table.add_column(Text(printable(path)), overflow="fold")
     for name in ("structures", "atoms", "elements", "groups", "labels", "not used", "shortest distances", "energies to forces", "stress to forces"):
-        table.add_row(name, *(Text(_fact(name, f)) for f in report.files.values()))
+        table.add_row(name, *(Text(printable(_fact(name, f))) for f in report.files.values()))
     console.print(table)
     if report.findings:
         table = Table(title="What looks wrong", title_justify="left", show_lines=True)
         for name in ("", "what", "in", "finding", "structures", "to do"):
             table.add_column(name, overflow="fold")
         for f in report.findings:
-            table.add_row(Text(f.severity, _COLOURS[f.severity]), f.what, Text(Path(f.file).name), Text(f.text), ranges(f.structures), Text(f.todo))
+            table.add_row(Text(f.severity, _COLOURS[f.severity]), f.what, Text(printable(Path(f.file).name)), Text(printable(f.text)), ranges(f.structures), Text(f.todo))
         console.print(table)
     counts = [f"{report.count(s)} {s}{'' if report.count(s) == 1 else 's'}" for s in _COLOURS]
     console.print(", ".join(counts) + ("" if report.count("error") else ": nothing stands against training" if not report.count("warning") else ": have a look at the warnings"))

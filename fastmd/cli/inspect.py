@@ -1,11 +1,13 @@
 """fastmd inspect"""
 
+import io
 import json
 import sys
 from dataclasses import asdict
 
 import click
 
+from .._check import plain, printable, read_bytes, write_bytes
 from ._common import may_write
 
 
@@ -63,10 +65,9 @@ def _print(*things):
 
 
 def _save(figure, path):
-    try:
-        figure.savefig(path, dpi=120, format="png")
-    except OSError as e:
-        raise ValueError(f"{path}: cannot be written ({e.strerror})") from None
+    png = io.BytesIO()
+    figure.savefig(png, dpi=120, format="png")
+    write_bytes(path, png.getvalue())
 
 
 # -------------------------------------------------------------------------------------------------- potentials, sets
@@ -90,26 +91,24 @@ def _inspect_functions(file, output, picture, as_json):
         click.echo(json.dumps(document, indent=2))
         return
     if potential:
-        from .info import command as info
-
-        click.get_current_context().invoke(info, potential=file)
-        click.echo("")
-    else:
-        for e, fs in functions.items():
-            click.echo(f"{e}: {len(fs)} functions")
-            for k, f in enumerate(fs):
-                click.echo(f"  {k:4d}  {f}")
-    for e, fs in functions.items():
+        click.echo(f"{printable(file)}: {', '.join(potential.elements)}, cutoff {potential.cutoff:g} angstrom, {potential.n_parameters} parameters, units {potential.units[0]} and {potential.units[2]}\n")
+    for e, fs in (potential.functions if potential else functions).items():
         radial = sum(len(f.elements) == 1 for f in fs)
         click.echo(f"{e}: {radial} radial and {len(fs) - radial} angular functions" + (f"; {ranges[e]['text']}" if e in ranges else ""))
+        if potential:
+            layers = potential.networks[e].layers
+            click.echo(f"{e}: network {'-'.join(str(n) for n in [layers[0][0].shape[1], *(len(b) for _, b, _ in layers)])} {layers[0][2]}, offset {potential.offsets[e]:.6g}, scaling {potential.scaling[0]}")
+        for k, f in enumerate(fs):
+            click.echo(f"  {k:4d}  {f}")
+        click.echo("")
+    for k, v in (potential.notes if potential else {}).items():
+        click.echo(f"{printable(k):16s} {printable(v)}")
 
 
 def _has_network(path):
-    from pathlib import Path
-
     from .. import _core
 
-    return _core.Core(Path(path).read_bytes(), str(path)).has_network
+    return _core.Core(read_bytes(path), path).has_network
 
 
 def _range_summary(statistics):
@@ -134,6 +133,8 @@ def _inspect_data(file, which, cutoff, least_range, most_correlation, output, pi
     if without:
         raise ValueError(f"--group: structure {without[0]} of {file} has no '{group}' in its info line; found {', '.join(frames[without[0]].info) or 'nothing'}")
     structures = [dataset._structure(a, k, file, group, problems) for k, a in enumerate(frames)]
+    for s in structures:
+        s.group = printable(s.group)
     atoms = [s.atoms for s in structures]
     shortest = sets.distances(atoms, cutoff)
     found = summary(structures, shortest, cutoff)
@@ -225,13 +226,13 @@ def tables(file, s):
     """rich tables and lines of a summary"""
     from rich.table import Table
 
-    yield f"{file}: {s['structures']} structures, {s['atoms']} atoms"
+    yield f"{printable(file)}: {s['structures']} structures, {s['atoms']} atoms"
     yield "elements       " + ", ".join(f"{e} {n} (in {s['structures_with'][e]} structures)" for e, n in s["atoms_of"].items())
     yield "labels         " + ", ".join(f"{name} of {n}" for name, n in s["labels"].items()) + " structures"
     yield "boundaries     " + ", ".join(f"{n} {p}" for p, n in s["periodicity"].items())
     yield "shortest       " + ", ".join(f"{pair} " + (f"{r:.3f} Å" if r < s["cutoff"] else f"none within {s['cutoff']:g} Å") for pair, r in s["shortest"].items())
     if s["problems"]:
-        yield f"wrong labels   {len(s['problems'])}, not counted above; the first: {s['problems'][0]}"
+        yield f"wrong labels   {len(s['problems'])}, not counted above; the first: {printable(s['problems'][0])}"
     yield ""
     table = Table(box=None, pad_edge=False)
     for name in ("", "min", "mean", "max", "sigma", "unit"):
@@ -255,8 +256,9 @@ def tables(file, s):
 
 
 def figure(structures, cutoff):
-    """Energies against volumes by group, the largest force of each atom, and the distances within the cutoff: a matplotlib Figure."""
+    """Energies against volumes by group, the largest force of each atom, and the distances within the cutoff of the 20 commonest pairs: a matplotlib Figure."""
     import numpy as np
+    from ase.data import chemical_symbols
     from matplotlib.figure import Figure
 
     from ..pairs import find_pairs
@@ -270,7 +272,7 @@ def figure(structures, cutoff):
             groups.setdefault(s.group, []).append((volume, s.energy / len(s.atoms)))
     for k, (name, points) in enumerate(groups.items()):
         v, e = np.array(points).T
-        a.plot(v, e, "os^vDP*X"[k // 10 % 8], ms=3.5, color=f"C{k % 10}", alpha=0.7, label=name or "all", rasterized=True)
+        a.plot(v, e, "os^vDP*X"[k // 10 % 8], ms=3.5, color=f"C{k % 10}", alpha=0.7, label=plain(name) or "all", rasterized=True)
     a.set(title="Energy and volume", xlabel="volume (Å³/atom), where periodic in x, y, z", ylabel="energy (eV/atom)")
     if groups and len(groups) <= 40:
         a.legend(fontsize=7, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.14))
@@ -285,14 +287,12 @@ def figure(structures, cutoff):
     b.set(title="Forces", xlabel="|force| on an atom (eV/Å)", ylabel="atoms")
     edges, counts = np.linspace(0, cutoff, 151), {}
     for s in structures:
-        p, symbols = find_pairs(s.atoms, cutoff), np.array(s.atoms.get_chemical_symbols())
-        for x in np.unique(symbols):
-            for y in np.unique(symbols):
-                if x <= y:
-                    these = (symbols[p.i] == x) & (symbols[p.j] == y)
-                    counts[x, y] = counts.get((x, y), 0) + np.histogram(p.r[these], edges)[0] / (2 if x == y else 1)
-    for (x, y), n in counts.items():
-        c.stairs(n, edges, label=f"{x}-{y}")
+        p, z = find_pairs(s.atoms, cutoff), s.atoms.numbers
+        pair = np.minimum(z[p.i], z[p.j]) * len(chemical_symbols) + np.maximum(z[p.i], z[p.j])
+        for which in np.unique(pair):  # each pair is there from both of its atoms
+            counts[which] = counts.get(which, 0) + np.histogram(p.r[pair == which], edges)[0] / 2
+    for which in sorted(counts, key=lambda which: -counts[which].sum())[:20]:
+        c.stairs(counts[which], edges, label="-".join(chemical_symbols[k] for k in divmod(which, len(chemical_symbols))))
     c.set(title="Distances", xlabel="r (Å)", ylabel=f"pairs per {edges[1]:.2g} Å")
     if any(n.any() for n in counts.values()):
         c.set_yscale("log")

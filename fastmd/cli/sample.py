@@ -1,5 +1,7 @@
 """fastmd sample"""
 
+import os
+
 import click
 
 from ._common import load_potential, may_write, read_structure
@@ -46,7 +48,7 @@ def _ramp(text):
 @click.option("-o", "--output", default="pool.extxyz", show_default=True, type=click.Path(dir_okay=False), help="Extended XYZ, all frames.")
 @click.option("--picture", type=click.Path(dir_okay=False), help="PNG: the forces that came by, and those that were sampled.")
 @click.option("--resume", is_flag=True, help="Go on where an interrupted run stopped, with the same options; the file becomes what it would have been.")
-@click.option("--seed", default=1, show_default=True)
+@click.option("--seed", default=1, show_default=True, help="Of everything; equal seeds give equal files.")
 def command(potential, start, crystal, repeat, temperature, stretch, starts, rule, alpha, tau_max, every, atoms, cutoff, output, picture, resume, **plan):
     """Sample training data from molecular dynamics with POTENTIAL (a .nnp file, or sw for Stillinger-Weber silicon), beginning at the
     structure in START or a built crystal.
@@ -66,19 +68,21 @@ def command(potential, start, crystal, repeat, temperature, stretch, starts, rul
     for path in (output, picture):
         if path:
             may_write(path, start, potential)
-    if picture and picture == output:
+    if picture and os.path.realpath(picture) == os.path.realpath(output):
         raise ValueError(f"--picture {picture} is also the output; choose another name")
     rules = {"force": lambda: Interval(alpha, tau_max), "equal": lambda: EqualInterval(every), "random": lambda: RandomChoice(every)}
     temperatures = _list("-T", temperature, _ramp, "300 or 300:2500 or 300,600,300:2500")
     plan = SamplingPlan(temperatures=temperatures, stretches=_list("--stretch", stretch, float, "0.98,1,1.02"), starts=_list("--from", starts, str, "given,molten"), **plan)
     chosen = _list("--atoms", atoms, int, "0,5") if atoms else None
-    structure = _crystal(crystal, repeat) if crystal else read_structure(start)
+    structure = _crystal(crystal, repeat) if start is None else read_structure(start)
     pool = sample_pool(output, structure, load_potential(potential), rules[rule](), plan, chosen, cutoff, resume)
-    seen = int(pool.histogram.seen.sum())
-    click.echo(f"{output}: {pool.frames} frames from {len(plan)} trajectories; {pool.frames / seen:.1%} of what came by" if seen else f"{output}: no frames")
     for name, why in pool.ended:
         click.echo(f"{name} ended early: {why}", err=True)
-    if picture and pool.frames:
+    if not pool.frames:
+        raise RuntimeError(f"{output}: no frames; " + ("all trajectories ended early" if len(pool.ended) == len(plan) else "take more --steps, or a shorter interval (--tau-max, --every)"))
+    share = pool.frames / int(pool.histogram.seen.sum())
+    click.echo(f"{output}: {pool.frames} frames from {len(plan)} trajector{'y' if len(plan) == 1 else 'ies'}; {share:.1%} of what came by")
+    if picture:
         pool.histogram.picture(picture, "force on a chosen atom" if chosen else "largest force in the structure")
         click.echo(picture)
 

@@ -86,7 +86,7 @@ def _print(result, numbers):
         if n["rdf_max_abs_difference"] is not None:
             table.add_row(f"{name}: g(r)", "", "", f"{n['rdf_max_abs_difference']:.3g}", f"by chance {n['rdf_noise']:.2g}")
         if n["outside_training_range_percent"] is not None:
-            table.add_row(f"{name}: outside", f"{n['outside_training_range_percent']:.2g}", "", "", "% of atoms")
+            table.add_row(f"{name}: outside", f"{n['outside_training_range_percent']:.3g}", "", "", "% of atoms")
     Console(highlight=False).print(table)
     if result.errors is not None:
         click.echo("labelled data: " + summary(result.errors.numbers()))

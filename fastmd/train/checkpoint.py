@@ -52,6 +52,8 @@ class Checkpoint:
     def read(self):
         """The state of the file. Raises ValueError where it is that of another training, and says what differs."""
         found = _store.load(self.path, "training")
+        if not isinstance(found, dict) or not {*self.identity, "state"} <= set(found) or not isinstance(found["settings"], dict):
+            raise ValueError(f"{self.path}: is no whole checkpoint of a training; choose another, or begin anew without it")
         for key, what in (("data", "other data"), ("functions", "other symmetry functions"), ("repulsion", "another repulsion"), ("start", "another start")):
             if found[key] != self.identity[key]:
                 raise ValueError(f"{self.path}: is the checkpoint of a training on {what}; resume with what it began with, or choose another checkpoint")

@@ -7,9 +7,12 @@ import ase.io
 import numpy as np
 from ase.stress import voigt_6_to_full_3x3_stress
 
+from .. import _check
+
 _PREFIXES = ("", "REF_", "ref_", "DFT_", "dft_", "QM_")
 _ENERGY = ("energy", "Energy", "free_energy", "TotEnergy")
 _FORCES = ("forces", "force", "Forces")
+_LARGEST = 1e12  # squares of more drown the rest
 GROUPS = ("trajectory", "traj", "group", "config_type")
 
 
@@ -85,6 +88,8 @@ def _numbers(key, x, shapes):
         raise ValueError(f"{key} has shape {x.shape}, expected {' or '.join(map(str, shapes))}")
     if not np.isfinite(x).all():
         raise ValueError(f"{key} holds NaN or infinity; leave the label out instead")
+    if x.size and np.abs(x).max() > _LARGEST:
+        raise ValueError(f"{key} holds {x.flat[np.abs(x).argmax()]:g}, beyond anything in eV and angstrom; leave the label out instead")
     return voigt_6_to_full_3x3_stress(x.reshape(6)) if shape == (6,) else x.reshape(shape)
 
 
@@ -140,6 +145,8 @@ def split(structures, fraction, seed, by=None):
     fraction : about how much of the data is held out, 0 to 0.9
     by : True: whole groups; False: from each group its share; None: whole groups if there are at least five of at most a quarter of the data
     """
+    if _check.number("fraction", fraction, at_least=0) > 0.9:
+        raise ValueError(f"fraction must be a share of the data from 0 to 0.9, got {fraction}")
     rng = np.random.default_rng(seed)
     names = [s.group for s in structures]
     groups = sorted(set(names))

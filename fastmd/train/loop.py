@@ -179,11 +179,14 @@ def _train(workers, structures, settings, functions, report, start, checkpoint, 
 
     epoch, since, best, best_state, history, before = 0, 0, np.inf, None, [], 0.0
     if resume:
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        schedule.load_state_dict(state["schedule"])
-        rng.bit_generator.state = state["rng"]
-        epoch, since, best, best_state, history, before = (state[k] for k in ("epoch", "since", "best", "best_state", "history", "seconds"))
+        try:
+            model.load_state_dict(state["model"])
+            optimizer.load_state_dict(state["optimizer"])
+            schedule.load_state_dict(state["schedule"])
+            rng.bit_generator.state = state["rng"]
+            epoch, since, best, best_state, history, before = (state[k] for k in ("epoch", "since", "best", "best_state", "history", "seconds"))
+        except (AttributeError, KeyError, IndexError, RuntimeError, TypeError) as e:
+            raise ValueError(f"{checkpoint}: its state does not fit this training ({type(e).__name__}: {e}); begin anew without it") from None
         say(f"{checkpoint}: goes on after epoch {epoch}")
     elif start is not None:
         history.append(errors(0))
