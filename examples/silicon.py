@@ -2,7 +2,7 @@
 
     python examples/silicon.py [FOLDER]        # demo/ by default; about three minutes on two cores
 
-Writes FOLDER/silicon.nnp, pool.extxyz, train.extxyz, test.extxyz, report.json and report.png.
+Writes FOLDER/silicon.nnp, train.extxyz, test.extxyz (and solid, melt, hot.extxyz, of which these are made), report.json and report.png.
 """
 
 import platform
@@ -26,6 +26,7 @@ from fastmd.validate import validate
 
 LATTICE = 5.431                      # angstrom, Stillinger-Weber silicon
 SOLID, MELT = (300, 600, 1000, 1400), (1700, 2000, 2500)  # K
+HOT = (4000,)                        # to train on only: in the melt atoms come closer now and then than any seen at its own temperature
 STRETCH = (0.98, 1.0, 1.02)          # of the lattice constant: three densities
 TRAJECTORIES = 3                     # independent ones of each state and density; the last is for the test only
 FRAMES, APART = 8, 100               # of each, and steps between two
@@ -36,10 +37,10 @@ console = Console(highlight=False)
 def sample(folder, potential):
     """(training frames, test frames) from molecular dynamics of 64 atoms: whole trajectories on either side"""
     frames = []
-    for start, temperatures in (("given", SOLID), ("molten", MELT)):
-        plan = SamplingPlan(temperatures=[(t, t) for t in temperatures], stretches=STRETCH, starts=(start,), trajectories=TRAJECTORIES,
+    for name, start, temperatures, trajectories in (("solid", "given", SOLID, TRAJECTORIES), ("melt", "molten", MELT, TRAJECTORIES), ("hot", "molten", HOT, TRAJECTORIES - 1)):
+        plan = SamplingPlan(temperatures=[(t, t) for t in temperatures], stretches=STRETCH, starts=(start,), trajectories=trajectories,
                             steps=(FRAMES + 9) * APART, timestep=1.5, friction=0.02, equilibrate=0)
-        path = folder / f"pool-{start}.extxyz"
+        path = folder / f"{name}.extxyz"
         path.unlink(missing_ok=True)
         fastmd.sample_pool(path, bulk("Si", a=LATTICE, cubic=True) * (2, 2, 2), potential, fastmd.EqualInterval(APART), plan)
         frames += [f for f in ase.io.read(path, ":") if f.info["step"] > 9 * APART]  # what comes before is on its way to equilibrium
@@ -66,7 +67,7 @@ def main(folder):
     def line(h):
         if h["epoch"] % 5 == 1:
             console.print(f"   epoch {h['epoch']:3d}   validation: energy {h['validation_energy_rmse']:6.2f} meV/atom, forces {h['validation_force_rmse']:6.1f} meV/Å   {h['seconds']:4.0f} s")
-    potential, history = loop.train(dataset.read(folder / "train.extxyz"), settings, report=line)
+    potential, history = loop.train(dataset.read(folder / "train.extxyz"), settings, report=line, repulsion="zbl")
     potential.save(folder / "silicon.nnp")
     train_seconds = time.monotonic() - train_began
     errors = report.evaluate(potential, dataset.read(folder / "test.extxyz", group="group"))

@@ -127,5 +127,8 @@ def from_core(core, elements, units):
 
 
 def around(shortest):
-    """{pair: ZBL}, where a training set's shortest distances (angstrom, inf where a pair is not met) say that its knowledge ends: from 0.6 to 1.2 of each"""
-    return {pair: ZBL(round(0.6 * r, 4), round(1.2 * r, 4)) for pair, r in shortest.items() if np.isfinite(r)}
+    """{pair: ZBL}, a wall that begins where a training set's knowledge ends: from half of each shortest distance (angstrom, inf where a pair is not met) to all of it.
+
+    It does not reach into the data: a network that has learnt to cancel a repulsion there goes on to cancel it below, and the wall has holes.
+    """
+    return {pair: ZBL(0.5 * r, r) for pair, r in shortest.items() if np.isfinite(r)}

@@ -155,4 +155,4 @@ def test_a_repulsion_of_other_elements_or_units_is_refused():
         NNPotential(p.functions, p.networks, p.scaling, p.statistics, repulsion=Repulsion({(p.elements[0],) * 2: ZBL(1, 2)}, units=("bohr", 0.5, "eV", 1.0)))
     with pytest.raises(ValueError, match=r"shortest\[.*must be > 0"):
         NNPotential(p.functions, p.networks, p.scaling, p.statistics, shortest={(p.elements[0],) * 2: 0})
-    assert fastmd.repulsion.around({("Si", "Si"): 2.0, ("O", "Si"): np.inf}) == {("Si", "Si"): ZBL(1.2, 2.4)}
+    assert fastmd.repulsion.around({("Si", "Si"): 2.0, ("O", "Si"): np.inf}) == {("Si", "Si"): ZBL(1.0, 2.0)}

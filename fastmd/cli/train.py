@@ -53,7 +53,7 @@ def _number_or_auto(name, text):
 @click.option("--seed", default=1, show_default=True)
 @click.option("--threads", default=0, help="[default: all]")
 @click.option("--start", type=click.Path(exists=True, dir_okay=False), help="A potential to go on from: its functions, scaling, networks, repulsion and offsets (--e0 wins); --cutoff, --hidden and --activation are then not used.")
-@click.option("--repulsion", type=click.Choice(["zbl"]), help="Takes the repulsion of nuclei off the labels and adds it to the potential, for distances that the data lacks: smoothly zero from 1.2 times the shortest distance of each pair on.")
+@click.option("--repulsion", type=click.Choice(["zbl"]), help="Adds the repulsion of nuclei to the potential for distances that the data lacks: smoothly zero from the shortest distance of each pair in the data on.")
 @click.option("--checkpoint", type=click.Path(dir_okay=False), help="File for the state of the training, written every few seconds (after an epoch).")
 @click.option("--resume", is_flag=True, help="Go on from --checkpoint, to the bits of a run that never stopped.")
 @click.option("--memory-limit", help="Of the whole process, e.g. 2GB: Jacobian rows are kept as far as they fit, the rest is recomputed, some five times slower. "

@@ -109,7 +109,7 @@ def train(structures, settings=Settings(), functions=None, report=lambda line: N
     resume : go on from the checkpoint; on the same machine, with as many torch threads and no less memory, to the bits of a run that never stopped
     say : called with lines of text before the work: the weights chosen, the memory it will take
     repulsion : fastmd.Repulsion in eV and angstrom: taken off the labels, added again by the potential; "zbl" makes one for every pair of
-            elements, that ends at 1.2 times the shortest distance of the pair in the data
+            elements, from half the shortest distance of the pair in the data to all of it: a wall below what is known, labels stay as they are
     Returns (NNPotential, history); the potential is that of the epoch with the lowest validation loss.
     Raises ValueError for data without labels, elements that functions or start lack, a checkpoint of another training, too low a memory_limit.
     """
