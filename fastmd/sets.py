@@ -435,7 +435,7 @@ def load_set(path):
 
 def in_angstrom(functions, size):
     """A set in angstrom from one in another unit of length, `size` angstrom long. The values of the functions stay."""
-    power = {"eta": -2, "kappa": -1, "rs": 1, "cutoff": 1}
+    power = {"eta": -2, "kappa": -1, "rs": 1, "left": 1, "cutoff": 1}  # alpha and angles have no unit
     if size == 1:
         return functions
     return {e: [replace(f, **{n: getattr(f, n) * size ** power[n] for n in (*_FIELDS[f.kind], "cutoff") if n in power}) for f in fs] for e, fs in functions.items()}
