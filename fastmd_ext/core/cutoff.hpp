@@ -64,7 +64,7 @@ template <class T> FASTMD_INLINE void cutoff(const Cutoff &c, vec<T> r, vec<T> &
     }
     case CUTOFF_TANH3:
     case CUTOFF_TANH3N: {
-      const T norm = c.type == CUTOFF_TANH3 ? T(1) : T(2.2637188517012637);  // 1 / tanh^3(1)
+      const T norm = c.type == CUTOFF_TANH3 ? T(1) : T(2.263753795225350795);  // 1 / tanh^3(1)
       vec<T> t = tanh<T>(T(1) - x), t2 = t * t;
       f = t2 * t * norm;
       df = t2 * (T(1) - t2) * (T(-3) * norm * inv);
