@@ -132,6 +132,9 @@ def test_a_word_replaced_makes_an_error_or_a_potential(where, by):
     ("note made", "note ma\x0bde"), ("note made", "note ma\u00a0de"), ("by hand", "by\0\x1chand"), ("length angstrom", "length ang\u00a0strom"), ("length angstrom 1", "length angstrom 1e-320"),
     ("length angstrom 1", "length angstrom 1e300"), ("energy eV 1", "energy eV 1e308"), ("G1 H cutoff 4", "G1 H cutoff 1e-320"), ("G1 H cutoff 4", "G1 H cutoff 1e200"), ("lambda -1", "lambda 1e308"),
     ("zeta 2", "zeta 1e308"), ("zeta 2", "zeta 4095.5"), ("zeta 2", "zeta 4097"), ("eta 0.1 lambda", "eta 1e308 lambda"), ("G1 H cutoff", "G3 H kappa 1e308 cutoff"), ("G1 H cutoff", "G2 H eta 0 rs 1e308 cutoff"),
+    *(("G1 H cutoff 4 poly2", f"G20 H left {left} cutoff {rc} {core}") for left, rc in (("-1e299", "4"), ("3.9999999999999996", "4"), ("0", "1e-320"), ("1.1", "1.1000000001")) for core in ("p4a", "ea")),
+    *(("G1 H cutoff 4 poly2", f"G21 H Si left -4 angle_left {a} angle_right {b} cutoff 4 {core}") for a, b in (("-1e-300", "1e-300"), ("0", "1e-320"), ("180", "180.00000000000003"), ("179.99999999999997", "180")) for core in ("p1", "e")),
+    ("G1 H cutoff 4 poly2", "G1 H cutoff 4 exp alpha 0.9999999999999999"), ("G1 H cutoff 4 poly2", "G1 H cutoff 1e-308 poly2 alpha 0.99"), ("G1 H cutoff 4 poly2", "G13 eta 1e308 rs 1e308 lambda 1 zeta 1 cutoff 4 hard"),
     ("scaling center 0 1", "scaling minmax -1e308 1e308"), ("0.5 0.2\nnetwork", "0.5 1e-320\nnetwork"), ("note made", "note a b\nnote a c\nnote made")])
 def test_extreme_but_legal_entries_load_and_never_give_nan(old, new):
     assert SMALL.count(old) == 1

@@ -356,7 +356,7 @@ def test_cutoffs_and_cores_are_those_of_n2p2():
     np.testing.assert_allclose(near, [np.tanh(1) ** 3 if c == "tanh3" else 1 for c in CUTOFF_TYPES], rtol=1e-5)
 
 
-def test_an_asymmetric_core_leans_to_the_left_and_ends_more_smoothly():
+def test_an_asymmetric_core_is_narrower_and_ends_more_smoothly():
     G, _ = dimer([G20("O", right, left, core) for core in ("p2", "p2a") for left, right in ((1.0, 5.0), (1.0, 3.0), (-2.0, 2 + 1e-4))])
     symmetric, asymmetric = G.reshape(2, 3)
     np.testing.assert_allclose(symmetric[:2], [0.5, 1], rtol=1e-14)
