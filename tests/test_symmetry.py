@@ -447,7 +447,7 @@ def test_acos_is_that_of_numpy_also_near_its_ends():
     (lambda: G22("H", "H", 3.0, 0, 0, np.inf), "angle_right must be a finite number"), (lambda: G1("H", 3.0, alpha="wide"), "alpha must be >= 0, got 'wide'"),
     (lambda: SymmetryFunction(12, ("H",), 3.0), r"G12 takes none, its sum is over all, got \('H',\)"), (lambda: SymmetryFunction(20, (), 3.0), "G20 takes one neighbour element"),
     (lambda: SymmetryFunction(2, ("H",), 3.0, left=1), "left: G2 has no such parameter"), (lambda: SymmetryFunction(20, ("H",), 3.0, rs=1), "rs: G20 has no such parameter"),
-    (lambda: SymmetryFunction(6, ("H",), 3.0), "kind must be one of 1, 2, 3, 4, 5, 12, 13, 20, 21, 22, 23, 24, 25, got 6"), (lambda: SymmetryFunction(4, ("H",), 3.0), "takes two neighbour elements"),
+    (lambda: SymmetryFunction(99, ("H",), 3.0), "kind must be one of 1, 2, 3, 4, 5, .*12, 13, 20, 21, 22, 23, 24, 25, got 99"), (lambda: SymmetryFunction(4, ("H",), 3.0), "takes two neighbour elements"),
     (lambda: SymmetryFunction(1, ("H", "H"), 3.0), "takes one neighbour element"), (lambda: SymmetryFunction(1, ("H",), 3.0, eta=1), "G1 has no such parameter"),
     (lambda: Descriptor({"H": [G1("O", 3.0)]}), "element 'O' has no line"), (lambda: Descriptor({}), "functions: expected"),
     (lambda: species(["H", "C"], ("H", "O")), "element C: the potential knows H, O only")])

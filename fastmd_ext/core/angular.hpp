@@ -17,7 +17,7 @@ inline namespace FASTMD_ISA {
 enum class Mode { value, gradient, jvp };
 constexpr int UNROLL = 4;                                    // vectors in a tile
 template <class T> constexpr int TILE = UNROLL * width<T>;
-constexpr int CHUNK = 128;                                   // triplets before the tiles are worked off: scratch stays in L1
+constexpr int CHUNK = 160;                                   // triplets before the tiles are worked off: scratch stays in L1
 
 template <class T> struct Triplets {
   T *cos, *rjk, *dcos, *drjk;  // drjk: jvp only, r_jk times its change
@@ -134,13 +134,6 @@ template <class T, Mode mode, bool narrow> struct Angular {
     used += n;
   }
 
-  // Is no triplet of the tile in the support of channel q?
-  bool empty(int q, int at) const noexcept {
-    vec<T> any{};
-    for (int u = 0; u < UNROLL; u++) any += load(t.E + q * t.cap + at + u * W);
-    return sum<T>(any) == 0;
-  }
-
   // Everything that is done with a triplet without looking at its neighbours.
   FASTMD_INLINE void tile(int at) noexcept {
     powers<T>(b.op, mode == Mode::value ? b.n_value_ops : b.n_ops, t.cos + at, t.slot);
@@ -155,13 +148,17 @@ template <class T, Mode mode, bool narrow> struct Angular {
     vec<T> onj[UNROLL] = {}, onk[UNROLL] = {}, onc[UNROLL] = {}, ons[UNROLL] = {};
     int f = 0;
     for (int q = 0; q < b.n_channels; q++) {
-      if (b.compact && empty(q, at)) {
-        while (f < b.n_terms && b.term[f].channel == q) f++;
-        continue;
-      }
       vec<T> third[UNROLL], dthird[UNROLL], E[UNROLL], dE[UNROLL];
+      for (int u = 0; u < UNROLL; u++) E[u] = load(t.E + q * t.cap + at + u * W);
+      if (b.compact) {  // nothing in this tile is in the shape's support
+        vec<T> any{};
+        for (int u = 0; u < UNROLL; u++) any += E[u];
+        if (sum<T>(any) == 0) {
+          while (f < b.n_terms && b.term[f].channel == q) f++;
+          continue;
+        }
+      }
       for (int u = 0; u < UNROLL; u++) {
-        E[u] = load(t.E + q * t.cap + at + u * W);
         if constexpr (narrow) {
           third[u] = fc[u], dthird[u] = dfc[u];
           shape<T>(e.shape[b.shape[q]], load(t.rjk + at + u * W), third[u], dthird[u]);
