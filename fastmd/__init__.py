@@ -12,6 +12,7 @@ _HOME = {
     "Calculator": "calculator",
     "check": "datacheck",
     "G1": "symmetry", "G2": "symmetry", "G3": "symmetry", "G4": "symmetry", "G5": "symmetry",
+    "G12": "symmetry", "G13": "symmetry", "G20": "symmetry", "G21": "symmetry", "G22": "symmetry", "G23": "symmetry", "G24": "symmetry", "G25": "symmetry",
     "Descriptor": "symmetry", "SymmetryFunction": "symmetry",
     "distances": "sets", "health": "sets", "load_set": "sets", "make_set": "sets", "save_set": "sets",
     "Network": "network",

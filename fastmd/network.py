@@ -6,14 +6,15 @@ import numpy as np
 
 from . import _check, _core
 
-ACTIVATIONS = ("identity", "tanh", "sigmoid", "relu", "softplus")
+ACTIVATIONS = ("identity", "tanh", "sigmoid", "relu", "softplus", "gaussian", "cos", "revlogistic", "exp", "harmonic")
 
 
 @dataclass(frozen=True)
 class Network:
     """h_l = f_l(W_l h_(l-1) + b_l)
 
-    layers : [(weights (n_l, n_(l-1)), bias (n_l,), activation), ...]; activation is one of identity, tanh, sigmoid, relu, softplus.
+    layers : [(weights (n_l, n_(l-1)), bias (n_l,), activation), ...]; activation is one of
+        identity, tanh, relu, sigmoid 1 / (1 + e^-x), softplus log(1 + e^x), gaussian e^(-x^2 / 2), cos, revlogistic 1 - 1 / (1 + e^-x), exp e^-x, harmonic x^2.
     The last layer has one output.
     Raises ValueError for shapes that do not fit, numbers that are not finite, an unknown activation.
     """

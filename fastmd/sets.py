@@ -415,7 +415,7 @@ def load_set(path):
 
 def in_angstrom(functions, size):
     """A set in angstrom from one in another unit of length, `size` angstrom long. The values of the functions stay."""
-    power = {"eta": -2, "kappa": -1, "rs": 1, "cutoff": 1}
+    power = {"eta": -2, "kappa": -1, "rs": 1, "left": 1, "cutoff": 1}  # alpha and angles have no unit
     if size == 1:
         return functions
     return {e: [replace(f, **{n: getattr(f, n) * size ** power[n] for n in (*_FIELDS[f.kind], "cutoff") if n in power}) for f in fs] for e, fs in functions.items()}
@@ -438,9 +438,9 @@ def figure(functions):
     out = Figure(figsize=(15, 5 * len(rows)), layout="constrained")
     for axes, (fs, elements) in zip(out.subplots(len(rows), 3, squeeze=False), rows.items()):
         who = ", ".join(elements)
-        _draw_radial(axes[0], [f for f in fs if len(f.elements) == 1], who)
-        _draw_angles(axes[1], [f for f in fs if len(f.elements) == 2], who)
-        _draw_sides(axes[2], [f for f in fs if len(f.elements) == 2], who)
+        _draw_radial(axes[0], [f for f in fs if f.neighbours == 1], who)
+        _draw_angles(axes[1], [f for f in fs if f.neighbours == 2], who)
+        _draw_sides(axes[2], [f for f in fs if f.neighbours == 2], who)
     return out
 
 
@@ -481,34 +481,50 @@ def _colors(n):
 
 
 def _draw_radial(axes, functions, who):
-    functions = sorted(functions, key=lambda f: (f.kind, f.cutoff, f.rs, f.eta, f.kappa))
+    functions = sorted(functions, key=lambda f: (f.kind, f.cutoff, f.rs, f.eta, f.kappa, f.left))
     axes.set(title=f"{who}: radial functions, of one neighbour", xlabel="r (Å)", ylabel="G")
     if functions:
         r = np.linspace(0.05, max(f.cutoff for f in functions), 200)
         colors = _colors(len(functions))
         for f, G, color in zip(functions, _seen(functions, r[:, None, None] * [1, 0, 0]).T, colors):
-            axes.plot(r, G, color=color, label=f"G{f.kind} " + ", ".join(f"{n} {_exact(getattr(f, n))}" for n in _FIELDS[f.kind]))
+            axes.plot(r, G, color=color, label=f"G{f.kind} " + ", ".join(f"{n} {_exact(getattr(f, n))}" for n in _FIELDS[f.kind]) + (f" to {f.cutoff:g}, {f.cutoff_type}" if f.compact else ""))
     _legend(axes, len(functions))
 
 
 def _draw_angles(axes, functions, who):
-    functions = _first_of(functions, lambda f: (f.kind, -f.lambda_, f.zeta))
+    functions = _first_of(functions, lambda f: (f.kind, -f.lambda_, f.zeta, f.angle_left, f.angle_right, f.cutoff_type if f.compact else ""))
     axes.set(title=f"{who}: angular functions, of the angle", xlabel="angle (degrees)", ylabel="G / its largest", xticks=range(0, 181, 30))
     if functions:
         angle = np.linspace(2, 180, 179)
-        seen = _seen(functions, _isosceles(0.3 * min(f.cutoff for f in functions), np.radians(angle)))
-        zetas = sorted({f.zeta for f in functions})
-        colors = dict(zip(zetas, _colors(len(zetas))))
-        for f, G in zip(functions, seen.T):
-            axes.plot(angle, G / np.abs(G).max(), "-" if f.lambda_ > 0 else "--", color=colors[f.zeta], label=f"G{f.kind} lambda {f.lambda_:g}, zeta {f.zeta:g}")
+        r = 0.3 * min(f.cutoff for f in functions)
+        laws = sorted({_law(f) for f in functions})
+        colors = dict(zip(laws, _colors(len(laws))))
+        for f in functions:
+            # a window of distances is looked at in its middle
+            G = _seen([f], _isosceles(0.5 * (max(f.left, 0) + f.cutoff) if f.compact else r, np.radians(angle)))[:, 0]
+            law = f"{f.angle_left:g} to {f.angle_right:g}°, {f.cutoff_type}" if f.compact else f"lambda {f.lambda_:g}, zeta {f.zeta:g}"
+            axes.plot(angle, _to_1(G), "--" if f.lambda_ < 0 else "-", color=colors[_law(f)], label=f"G{f.kind} {law}")
     _legend(axes, len(functions))
 
 
+def _law(f):
+    """What colours a function of the angle"""
+    return (0, f.zeta) if not f.compact else (1, f.angle_left, f.angle_right)
+
+
+def _to_1(G):
+    return G / (np.abs(G).max() or 1)
+
+
 def _draw_sides(axes, functions, who):
-    functions = _first_of(functions, lambda f: (f.kind, f.cutoff, f.eta, f.cutoff_type))
-    axes.set(title=f"{who}: angular functions, of r = r_ij = r_ik at 60°", xlabel="r (Å)", ylabel="G / its largest")
+    functions = _first_of(functions, lambda f: (f.kind, f.cutoff, f.eta, f.rs, f.left, f.cutoff_type, f.alpha))
+    windows = " or mid-window" if any(f.compact for f in functions) else ""
+    axes.set(title=f"{who}: angular functions, of r at 60°{windows}", xlabel="r = r_ij = r_ik (Å)", ylabel="G / its largest")
     if functions:
         r = np.linspace(0.05, max(f.cutoff for f in functions), 200)
-        for f, G, color in zip(functions, _seen(functions, _isosceles(r, np.pi / 3)).T, _colors(len(functions))):
-            axes.plot(r, G / np.abs(G).max(), color=color, label=f"G{f.kind} eta {f.eta:g}, cutoff {f.cutoff:g}")
+        for f, color in zip(functions, _colors(len(functions))):
+            angle = np.radians(0.5 * (max(f.angle_left, 0) + min(f.angle_right, 180))) if f.compact else np.pi / 3
+            G = _seen([f], _isosceles(r, angle))[:, 0]
+            shape = f"{f.left:g} to {f.cutoff:g}, {f.cutoff_type}" if f.compact else f"eta {f.eta:g}, " + (f"rs {f.rs:g}, " if f.rs else "") + f"cutoff {f.cutoff:g}"
+            axes.plot(r, _to_1(G), color=color, label=f"G{f.kind} {shape}")
     _legend(axes, len(functions))

@@ -1,7 +1,7 @@
 """Symmetry functions: their definitions, and the descriptor that evaluates a set of them.
 
-Mind the names: G4 here has the factors in r_jk (RuNNer and n2p2 call it type 3), G5 has not (their type 9). Angular sums run over
-unordered pairs j < k; the double sum in Behler's paper is twice that.
+Mind the names: G4 here has the factors in r_jk (RuNNer and n2p2 call it type 3), G5 has not (their type 9); from G12 on the numbers are
+theirs. Angular sums run over unordered pairs j < k; the double sum in Behler's paper is twice that.
 """
 
 from dataclasses import dataclass
@@ -11,21 +11,37 @@ from ase.data import atomic_numbers
 
 from . import _check, _core
 
-CUTOFF_TYPES = ("cosine", "tanh3", "poly2")
+CUTOFF_TYPES = ("hard", "cosine", "tanh3", "tanh3n", "exp", "poly1", "poly2", "poly3", "poly4")  # n2p2's 0..8
+CORE_TYPES = ("p1", "p2", "p3", "p4", "e", "p1a", "p2a", "p3a", "p4a", "ea")
 # By kind: neighbours and parameters, as in KINDS of fastmd_ext/core/plan.hpp; the file's parser holds the two against each other.
-_NEIGHBOURS = {1: 1, 2: 1, 3: 1, 4: 2, 5: 2}
-_FIELDS = {1: (), 2: ("eta", "rs"), 3: ("kappa",), 4: ("eta", "lambda_", "zeta"), 5: ("eta", "lambda_", "zeta")}
+_NEIGHBOURS = {1: 1, 2: 1, 3: 1, 4: 2, 5: 2, 12: 1, 13: 2, 20: 1, 21: 2, 22: 2, 23: 1, 24: 2, 25: 2}
+_POWER, _WINDOW = ("eta", "rs", "lambda_", "zeta"), ("left", "angle_left", "angle_right")
+_FIELDS = {1: (), 2: ("eta", "rs"), 3: ("kappa",), 4: _POWER, 5: _POWER, 12: ("eta", "rs"), 13: _POWER,
+           20: ("left",), 21: _WINDOW, 22: _WINDOW, 23: ("left",), 24: _WINDOW, 25: _WINDOW}
+_WEIGHTED = {12, 13, 23, 24, 25}
 _BOUNDS = {"eta": {"at_least": 0}, "zeta": {"at_least": 1}}
 
 
 @dataclass(frozen=True)
 class SymmetryFunction:
-    """One symmetry function; make it with G1 ... G5.
+    """One symmetry function; make it with G1 ... G5, G12, G13, G20 ... G25.
 
-    kind : 1..5;  elements : of the neighbours, one for G1..G3, two for G4 and G5
+    kind : the number in its name
+    elements : of the neighbours: one for G1..G3 and G20, two for G4, G5, G21 and G22, none for those that weight all by atomic number
     eta (1/angstrom^2), rs (angstrom), kappa (1/angstrom), lambda_, zeta : what the kind has, 0 otherwise
-    cutoff : angstrom;  cutoff_type : cosine, tanh3 or poly2
+    cutoff : angstrom
+    cutoff_type, with x = (r - alpha cutoff) / (cutoff - alpha cutoff); 1 for x <= 0, 0 for x >= 1 :
+        hard    1                          tanh3   tanh^3(1 - r / cutoff)
+        cosine  (cos(pi x) + 1) / 2        tanh3n  the same, divided by tanh^3(1)
+        exp     exp(1 - 1 / (1 - x^2))     poly1 ... poly4  the polynomial of least degree with 1 ... 4 continuous derivatives
+    alpha : 0 <= alpha < 1; no effect on hard, tanh3, tanh3n
+    The compact kinds, 20..25, have in place of these
+    left : angstrom, where the radial window begins; it ends at cutoff. May be negative: the part below 0 is then cut off
+    angle_left, angle_right : degrees, the window of the angle, within 0..180 or symmetric about 0 or about 180
+    cutoff_type : the windows' core, of x = distance from the centre / half width: p1 ... p4 and e, as poly1 ... poly4 and exp; with an `a`
+        after it asymmetric, of (2 - x) x in place of x in the radial window
     (In a potential file with other units: in that file's units.)
+    Source: cutoffs: A. Singraber, J. Behler, C. Dellago, J. Chem. Theory Comput. 15, 1827 (2019), and fastmd_ext/core/cutoff.hpp.
     """
 
     kind: int
@@ -37,13 +53,18 @@ class SymmetryFunction:
     lambda_: float = 0.0
     zeta: float = 0.0
     cutoff_type: str = "poly2"
+    alpha: float = 0.0
+    left: float = 0.0
+    angle_left: float = 0.0
+    angle_right: float = 0.0
 
     def __post_init__(self):
         if self.kind not in _FIELDS:
-            raise ValueError(f"kind must be 1..{max(_FIELDS)}, got {self.kind!r}")
+            raise ValueError(f"kind must be one of {', '.join(map(str, _FIELDS))}, got {self.kind!r}")
         elements = tuple(self.elements)
-        if len(elements) != _NEIGHBOURS[self.kind]:
-            raise ValueError(f"elements: G{self.kind} takes {'two neighbour elements' if _NEIGHBOURS[self.kind] == 2 else 'one neighbour element'}, got {elements}")
+        if len(elements) != (0 if self.kind in _WEIGHTED else _NEIGHBOURS[self.kind]):
+            wanted = "none, its sum is over all" if self.kind in _WEIGHTED else ("one neighbour element", "two neighbour elements")[_NEIGHBOURS[self.kind] - 1]
+            raise ValueError(f"elements: G{self.kind} takes {wanted}, got {elements}")
         for e in elements:
             if e not in atomic_numbers:
                 raise ValueError(f"elements: {e!r} is no chemical symbol")
@@ -54,12 +75,38 @@ class SymmetryFunction:
                 object.__setattr__(self, name, _check.number(name, getattr(self, name), **_BOUNDS.get(name, {})))
             elif getattr(self, name) != 0:
                 raise ValueError(f"{name}: G{self.kind} has no such parameter")
-        if self.cutoff_type not in CUTOFF_TYPES:
-            raise ValueError(f"cutoff_type must be one of {', '.join(CUTOFF_TYPES)}, got {self.cutoff_type!r}")
+        types = CORE_TYPES if self.compact else CUTOFF_TYPES
+        if self.cutoff_type not in types:
+            raise ValueError(f"cutoff_type must be one of {', '.join(types)}{' for a compact function' if self.compact else ''}, got {self.cutoff_type!r}")
+        if self.compact:
+            self._check_windows()
+        elif not (alpha := _check.number("alpha", self.alpha, at_least=0)) < 1:
+            raise ValueError(f"alpha must be >= 0 and < 1, got {self.alpha!r}")
+        else:
+            object.__setattr__(self, "alpha", alpha)
+
+    def _check_windows(self):
+        if self.alpha != 0:
+            raise ValueError(f"alpha: G{self.kind} has no such parameter")
+        if not self.left < self.cutoff:
+            raise ValueError(f"left must be below the cutoff of {self.cutoff:g} angstrom, got {self.left!r}")
+        a, b = self.angle_left, self.angle_right
+        if self.neighbours == 2 and not (a < b and (0 <= a and b <= 180 or a == -b and b <= 180 or a + b == 360 and a >= 0)):
+            raise ValueError(f"angle_left and angle_right: expected 0 <= left < right <= 180 degrees, or a window about 0 or about 180, got {a:g} and {b:g}")
+
+    @property
+    def neighbours(self):
+        """1 for a radial function, 2 for an angular one"""
+        return _NEIGHBOURS[self.kind]
+
+    @property
+    def compact(self):
+        return "left" in _FIELDS[self.kind]
 
     def __str__(self):
         fields = [f"{name.rstrip('_')} {_exact(getattr(self, name))}" for name in _FIELDS[self.kind]]
-        return " ".join([f"G{self.kind}", *self.elements, *fields, "cutoff", _exact(self.cutoff), self.cutoff_type])
+        inner = ["alpha", _exact(self.alpha)] if self.alpha else []
+        return " ".join([f"G{self.kind}", *self.elements, *fields, "cutoff", _exact(self.cutoff), self.cutoff_type, *inner])
 
 
 def _exact(x):
@@ -67,32 +114,85 @@ def _exact(x):
     return repr(float(x))
 
 
-def G1(element, cutoff, cutoff_type="poly2"):
+def G1(element, cutoff, cutoff_type="poly2", alpha=0.0):
     """G1 = sum_j fc(r_ij).  J. Behler, J. Chem. Phys. 134, 074106 (2011), eq. 7."""
-    return SymmetryFunction(1, (element,), cutoff, cutoff_type=cutoff_type)
+    return SymmetryFunction(1, (element,), cutoff, cutoff_type=cutoff_type, alpha=alpha)
 
 
-def G2(element, cutoff, eta, rs=0.0, cutoff_type="poly2"):
+def G2(element, cutoff, eta, rs=0.0, cutoff_type="poly2", alpha=0.0):
     """G2 = sum_j exp(-eta (r_ij - rs)^2) fc(r_ij).  The same, eq. 8. eta >= 0 in 1/angstrom^2, rs in angstrom."""
-    return SymmetryFunction(2, (element,), cutoff, eta=eta, rs=rs, cutoff_type=cutoff_type)
+    return SymmetryFunction(2, (element,), cutoff, eta=eta, rs=rs, cutoff_type=cutoff_type, alpha=alpha)
 
 
-def G3(element, cutoff, kappa, cutoff_type="poly2"):
+def G3(element, cutoff, kappa, cutoff_type="poly2", alpha=0.0):
     """G3 = sum_j cos(kappa r_ij) fc(r_ij).  The same, eq. 9. kappa in 1/angstrom."""
-    return SymmetryFunction(3, (element,), cutoff, kappa=kappa, cutoff_type=cutoff_type)
+    return SymmetryFunction(3, (element,), cutoff, kappa=kappa, cutoff_type=cutoff_type, alpha=alpha)
 
 
-def G4(a, b, cutoff, eta, lambda_, zeta, cutoff_type="poly2"):
-    """G4 = 2^(1-zeta) sum_{j<k} (1 + lambda cos)^zeta exp(-eta (r_ij^2 + r_ik^2 + r_jk^2)) fc(r_ij) fc(r_ik) fc(r_jk).
+def G4(a, b, cutoff, eta, lambda_, zeta, cutoff_type="poly2", rs=0.0, alpha=0.0):
+    """G4 = 2^(1-zeta) sum_{j<k} (1 + lambda cos)^zeta exp(-eta (r_ij^2 + r_ik^2 + r_jk^2)) fc(r_ij) fc(r_ik) fc(r_jk); r - rs for each r.
 
-    The angle is at the central atom, j of element a and k of element b. zeta >= 1. The same, eq. 10 (half of it: j < k).
+    The angle is at the central atom, j of element a and k of element b. zeta >= 1. The same, eq. 10 (half of it: j < k), where rs = 0.
     """
-    return SymmetryFunction(4, (a, b), cutoff, eta=eta, lambda_=lambda_, zeta=zeta, cutoff_type=cutoff_type)
+    return SymmetryFunction(4, (a, b), cutoff, eta=eta, rs=rs, lambda_=lambda_, zeta=zeta, cutoff_type=cutoff_type, alpha=alpha)
 
 
-def G5(a, b, cutoff, eta, lambda_, zeta, cutoff_type="poly2"):
-    """G5 = 2^(1-zeta) sum_{j<k} (1 + lambda cos)^zeta exp(-eta (r_ij^2 + r_ik^2)) fc(r_ij) fc(r_ik).  The same, eq. 11 (half of it)."""
-    return SymmetryFunction(5, (a, b), cutoff, eta=eta, lambda_=lambda_, zeta=zeta, cutoff_type=cutoff_type)
+def G5(a, b, cutoff, eta, lambda_, zeta, cutoff_type="poly2", rs=0.0, alpha=0.0):
+    """G5 = 2^(1-zeta) sum_{j<k} (1 + lambda cos)^zeta exp(-eta (r_ij^2 + r_ik^2)) fc(r_ij) fc(r_ik); r - rs for each r.
+
+    The same, eq. 11 (half of it), where rs = 0.
+    """
+    return SymmetryFunction(5, (a, b), cutoff, eta=eta, rs=rs, lambda_=lambda_, zeta=zeta, cutoff_type=cutoff_type, alpha=alpha)
+
+
+def G12(cutoff, eta, rs=0.0, cutoff_type="poly2", alpha=0.0):
+    """G12 = sum_j Z_j exp(-eta (r_ij - rs)^2) fc(r_ij) over neighbours of all elements, Z_j their atomic numbers: G2, weighted.
+
+    Source: M. Gastegger et al., J. Chem. Phys. 148, 241709 (2018), eq. 5.
+    """
+    return SymmetryFunction(12, (), cutoff, eta=eta, rs=rs, cutoff_type=cutoff_type, alpha=alpha)
+
+
+def G13(cutoff, eta, lambda_, zeta, rs=0.0, cutoff_type="poly2", alpha=0.0):
+    """G13 = sum_{j<k} Z_j Z_k times the terms of G4, over neighbours of all elements.  The same, eq. 6."""
+    return SymmetryFunction(13, (), cutoff, eta=eta, rs=rs, lambda_=lambda_, zeta=zeta, cutoff_type=cutoff_type, alpha=alpha)
+
+
+def G20(element, cutoff, left, cutoff_type="p2"):
+    """G20 = sum_j C(r_ij),  C(r) = core(|r - c| / w), c and w the centre and half the width of left..cutoff, 0 outside.
+
+    The cores p1 ... p4, e and their asymmetric forms are described at SymmetryFunction.
+    Source: M. P. Bircher, A. Singraber, C. Dellago, Mach. Learn.: Sci. Technol. 2, 035026 (2021).
+    """
+    return SymmetryFunction(20, (element,), cutoff, left=left, cutoff_type=cutoff_type)
+
+
+def G21(a, b, cutoff, left, angle_left, angle_right, cutoff_type="p2"):
+    """G21 = sum_{j<k} A(theta) C(r_ij) C(r_ik) C(r_jk),  A(theta) = core(|theta - c| / w) of the window angle_left..angle_right, in degrees.
+
+    C as in G20; A is symmetric whatever the core, and where the angle is exactly 0 or 180 degrees its limit. The same source.
+    """
+    return SymmetryFunction(21, (a, b), cutoff, left=left, angle_left=angle_left, angle_right=angle_right, cutoff_type=cutoff_type)
+
+
+def G22(a, b, cutoff, left, angle_left, angle_right, cutoff_type="p2"):
+    """G22 = sum_{j<k} A(theta) C(r_ij) C(r_ik): G21 without the factor in r_jk.  The same source."""
+    return SymmetryFunction(22, (a, b), cutoff, left=left, angle_left=angle_left, angle_right=angle_right, cutoff_type=cutoff_type)
+
+
+def G23(cutoff, left, cutoff_type="p2"):
+    """G23 = sum_j Z_j C(r_ij) over neighbours of all elements: G20, weighted by atomic numbers."""
+    return SymmetryFunction(23, (), cutoff, left=left, cutoff_type=cutoff_type)
+
+
+def G24(cutoff, left, angle_left, angle_right, cutoff_type="p2"):
+    """G24 = sum_{j<k} Z_j Z_k A(theta) C(r_ij) C(r_ik) C(r_jk) over neighbours of all elements: G21, weighted."""
+    return SymmetryFunction(24, (), cutoff, left=left, angle_left=angle_left, angle_right=angle_right, cutoff_type=cutoff_type)
+
+
+def G25(cutoff, left, angle_left, angle_right, cutoff_type="p2"):
+    """G25 = sum_{j<k} Z_j Z_k A(theta) C(r_ij) C(r_ik) over neighbours of all elements: G22, weighted."""
+    return SymmetryFunction(25, (), cutoff, left=left, angle_left=angle_left, angle_right=angle_right, cutoff_type=cutoff_type)
 
 
 def file_lines(functions, statistics=None):

@@ -18,11 +18,13 @@ cdef extern from "fastmd.h" nogil:
     ctypedef struct fastmd_pairs
     ctypedef struct fastmd_potential
     ctypedef struct fastmd_function:
+        size_t size
         int kind, a, b, n_parameters
         const char *name[4]
         double value[4]
         double cutoff
         const char *cutoff_type
+        double alpha
     ctypedef struct fastmd_system:
         size_t size
         int64_t n, n_all
@@ -195,12 +197,13 @@ cdef class Core:
 
     def function(self, int e, int k):
         cdef fastmd_function f
+        f.size = sizeof(fastmd_function)
         if fastmd_get_function(self.p, e, k, &f):
             _raise()
         parameters = {f.name[q].decode(): f.value[q] for q in range(f.n_parameters)}
         if "lambda" in parameters:
             parameters["lambda_"] = parameters.pop("lambda")
-        return dict(kind=f.kind, a=f.a, b=f.b, cutoff=f.cutoff, cutoff_type=f.cutoff_type.decode(), **parameters)
+        return dict(kind=f.kind, a=f.a, b=f.b, cutoff=f.cutoff, cutoff_type=f.cutoff_type.decode(), alpha=f.alpha, **parameters)
 
     def scaling(self):
         cdef double low, high

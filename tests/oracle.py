@@ -5,6 +5,8 @@ import math
 
 import numpy as np
 from ase import Atoms
+from ase.data import atomic_numbers
+from scipy.special import betainc
 
 
 def neighbours(x, cell, pbc, cutoff):
@@ -31,41 +33,65 @@ def neighbours(x, cell, pbc, cutoff):
     return found
 
 
-def fc(kind, r, rc):
-    x = r / rc
+def core(kind, x):
+    """polyK: 1 at x = 0, 0 at 1, K derivatives zero at both: the regularised incomplete beta function of 1 - x. Or exp(1 - 1 / (1 - x^2))."""
     if x >= 1:
         return 0.0
-    if kind == "cosine":
-        return 0.5 * (math.cos(math.pi * x) + 1)
-    if kind == "tanh3":
-        return math.tanh(1 - x) ** 3
-    return 1 - 10 * x**3 + 15 * x**4 - 6 * x**5
+    if kind in ("exp", "e"):
+        return math.exp(1 - 1 / (1 - x * x))
+    order = int(kind[-1])
+    return float(betainc(order + 1, order + 1, 1 - x))
+
+
+def fc(kind, r, rc, alpha=0.0):
+    if r >= rc:
+        return 0.0
+    if kind == "hard":
+        return 1.0
+    if kind in ("tanh3", "tanh3n"):
+        return math.tanh(1 - r / rc) ** 3 / (math.tanh(1) ** 3 if kind == "tanh3n" else 1)
+    x = max((r - alpha * rc) / (rc - alpha * rc), 0.0)
+    return 0.5 * (math.cos(math.pi * x) + 1) if kind == "cosine" else core(kind, x)
+
+
+def window(kind, x, left, right):
+    """The compact function of left..right; kind: p1 ... p4, e, and with an a after it asymmetric"""
+    x = abs(x - (left + right) / 2) / ((right - left) / 2)
+    if x >= 1:
+        return 0.0
+    return core(kind.rstrip("a"), (2 - x) * x if kind.endswith("a") else x)
 
 
 def symmetry_function(f, around):
     """One function of one atom; around: [(symbol, d), ...] of its neighbours."""
-    def cut(r):
-        return fc(f.cutoff_type, r, f.cutoff)
+    def shape(r):
+        if f.kind >= 20:
+            return window(f.cutoff_type, r, f.left, f.cutoff)
+        return (math.cos(f.kappa * r) if f.kind == 3 else math.exp(-f.eta * (r - f.rs) ** 2)) * fc(f.cutoff_type, r, f.cutoff, f.alpha)
 
+    weighted = f.kind in (12, 13, 23, 24, 25)
     near = [(s, d, math.sqrt(d @ d)) for s, d in around]
     total = 0.0
-    if f.kind <= 3:
+    if f.kind in (1, 2, 3, 12, 20, 23):
         for s, _, r in near:
-            if s == f.elements[0]:
-                shape = {1: 1.0, 2: math.exp(-f.eta * (r - f.rs) ** 2), 3: math.cos(f.kappa * r)}[f.kind]
-                total += shape * cut(r)
+            if weighted or s == f.elements[0]:
+                total += (atomic_numbers[s] if weighted else 1) * shape(r)
         return total
     near = [n for n in near if n[2] < f.cutoff]
     for (sj, dj, rj), (sk, dk, rk) in itertools.combinations(near, 2):
-        if sorted((sj, sk)) != sorted(f.elements):
+        if not weighted and sorted((sj, sk)) != sorted(f.elements):
             continue
         cos = dj @ dk / (rj * rk)
-        angle = 2 ** (1 - f.zeta) * max(1 + f.lambda_ * cos, 0.0) ** f.zeta
-        if f.kind == 4:
-            rjk = math.sqrt((dk - dj) @ (dk - dj))
-            total += angle * math.exp(-f.eta * (rj**2 + rk**2 + rjk**2)) * cut(rj) * cut(rk) * cut(rjk)
+        if f.kind >= 20:
+            theta = math.degrees(math.acos(min(max(cos, -1), 1)))
+            angle = window(f.cutoff_type.rstrip("a"), theta, f.angle_left, f.angle_right)
         else:
-            total += angle * math.exp(-f.eta * (rj**2 + rk**2)) * cut(rj) * cut(rk)
+            angle = 2 ** (1 - f.zeta) * max(1 + f.lambda_ * cos, 0.0) ** f.zeta
+        if weighted:
+            angle *= atomic_numbers[sj] * atomic_numbers[sk]
+        if f.kind in (4, 13, 21, 24):
+            angle *= shape(math.sqrt((dk - dj) @ (dk - dj)))
+        total += angle * shape(rj) * shape(rk)
     return total
 
 
@@ -85,6 +111,11 @@ ACTIVATION = {
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "relu": lambda x: np.maximum(x, 0),
     "softplus": lambda x: np.log(1 + np.exp(x)),
+    "gaussian": lambda x: np.exp(-(x**2) / 2),
+    "cos": np.cos,
+    "revlogistic": lambda x: 1 - 1 / (1 + np.exp(-x)),
+    "exp": lambda x: np.exp(-x),
+    "harmonic": lambda x: x**2,
 }
 
 

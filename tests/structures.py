@@ -7,7 +7,10 @@ from ase import Atoms
 
 import fastmd
 from fastmd.network import ACTIVATIONS
+from fastmd.symmetry import CORE_TYPES, CUTOFF_TYPES
 
+GROWING = ("exp", "harmonic")  # from layer to layer
+WINDOWS = ((0, 180), (25, 110), (-70, 70), (100, 260))
 SYMBOLS = ("H", "O", "Si")
 
 
@@ -70,18 +73,24 @@ def random_functions(rng, elements, cutoff=4.0, length=1.0):
     for e in elements:
         fs = []
         for a in elements:
-            kind = rng.choice(["cosine", "tanh3", "poly2"])
+            kind, core = rng.choice(CUTOFF_TYPES[1:]), rng.choice(CORE_TYPES)
             rc = cutoff * rng.choice([0.8, 1.0])
             fs.append(fastmd.G1(a, rc / length, kind))
             for _ in range(2):
                 fs.append(fastmd.G2(a, cutoff / length, rng.uniform(0.1, 2) * length**2, rng.uniform(0, 3) / length, kind))
-            fs.append(fastmd.G3(a, rc / length, rng.uniform(0.5, 2) * length, kind))
+            fs.append(fastmd.G3(a, rc / length, rng.uniform(0.5, 2) * length, kind, alpha=rng.choice([0, 0.4])))
+            fs.append(fastmd.G20(a, rc / length, rng.uniform(-3, 2) / length, core))
         for k, a in enumerate(elements):
             for b in elements[k:]:
                 for make in (fastmd.G4, fastmd.G5):
                     for _ in range(2):
                         zeta = rng.choice([1, 2, 3.5, 4, 16])
                         fs.append(make(a, b, rng.choice([0.9, 1.0]) * cutoff / length, rng.uniform(0.0, 0.1) * length**2, rng.choice([-1, 1, 0.5]), zeta, kind))
+                for make in (fastmd.G21, fastmd.G22):
+                    fs.append(make(a, b, cutoff / length, rng.uniform(-4, 1) / length, *WINDOWS[rng.integers(len(WINDOWS))], core))
+        fs += [fastmd.G12(cutoff / length, rng.uniform(0.1, 1) * length**2, 1 / length, kind), fastmd.G23(cutoff / length, -1 / length, core),
+               fastmd.G13(cutoff / length, rng.uniform(0.0, 0.1) * length**2, -1, 2, 0.5 / length, kind, 0.2)]
+        fs += [make(cutoff / length, rng.uniform(-4, 1) / length, *WINDOWS[rng.integers(len(WINDOWS))], core) for make in (fastmd.G24, fastmd.G25)]
         out[e] = [fs[k] for k in rng.permutation(len(fs))]
     return out
 
@@ -94,14 +103,18 @@ def random_potential(rng, elements=("H", "O"), scaling="center", activation=None
         sizes = [len(functions[e]), *rng.integers(1, 14, rng.integers(0, 4)), 1]
         layers = []
         for n_in, n_out in zip(sizes, sizes[1:]):
-            kind = activation or rng.choice(ACTIVATIONS)
-            layers.append((rng.normal(0, n_in**-0.5, (n_out, n_in)), rng.normal(0, 0.3, n_out), str(kind)))
+            kind = activation or rng.choice([a for a in ACTIVATIONS if a not in GROWING])
+            layers.append((rng.normal(0, n_in**-0.5, (n_out, n_in)) * (0.2 if kind in GROWING else 1), rng.normal(0, 0.3, n_out), str(kind)))
+        # what is weighted with atomic numbers must not drown the rest, nor all of it together saturate the network
+        size = np.array([3.0 if f.elements else 3 * 14.0**f.neighbours for f in functions[e]])
+        if scaling in ("none", "center"):
+            layers[0] = (layers[0][0] / size, *layers[0][1:])
         w, b, _ = layers[-1]
         layers[-1] = (w, b, activation if activation and len(layers) == 1 else "identity")
         networks[e] = fastmd.Network(tuple(layers))
         least = rng.uniform(0, 1, sizes[0])
         most = least + rng.uniform(0.5, 2, sizes[0])
-        statistics[e] = np.column_stack([least, most, least + 0.4 * (most - least), 0.3 * (most - least)])
+        statistics[e] = np.column_stack([least, most, least + 0.4 * (most - least), 0.3 * (most - least)]) * size[:, None]
     offsets = {e: rng.normal() for e in elements}
     return fastmd.NNPotential(functions, networks, (scaling, -0.5, 1.5) if scaling != "none" else ("none", 0.0, 1.0), statistics, offsets,
                               {"seed": "a note # with a hash"}, units, **kwargs)

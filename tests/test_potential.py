@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -94,7 +95,7 @@ def test_units_of_the_file_change_nothing_but_the_units():
     factor = BOHR[1]
 
     def native(f):
-        return fastmd.SymmetryFunction(f.kind, f.elements, f.cutoff / factor, f.eta * factor**2, f.rs / factor, f.kappa * factor, f.lambda_, f.zeta, f.cutoff_type)
+        return replace(f, cutoff=f.cutoff / factor, eta=f.eta * factor**2, rs=f.rs / factor, kappa=f.kappa * factor, left=f.left / factor)
 
     bohr = NNPotential({e: [native(f) for f in fs] for e, fs in ev.functions.items()}, ev.networks, offsets=ev.offsets, units=BOHR)
     assert abs(bohr.cutoff - ev.cutoff) < 1e-12
@@ -317,8 +318,11 @@ def test_networks_that_do_not_fit_the_functions_are_refused():
 
 GRID = {"tanh": np.concatenate([np.linspace(-25, 25, 250), np.geomspace(1e-300, 700, 150), -np.geomspace(1e-300, 700, 150), [0.624999, 0.625, -0.625, 0.0]])}
 GRID["sigmoid"] = GRID["softplus"] = GRID["tanh"]
+GRID["gaussian"], GRID["exp"], GRID["harmonic"] = (np.concatenate([-x, x]) for x in (np.geomspace(1e-200, 37, 300), np.geomspace(1e-300, 700, 300), np.geomspace(1e-150, 1e150, 300)))
+GRID["revlogistic"] = -GRID["tanh"]
 EXACT = {"tanh": np.tanh, "sigmoid": lambda x: np.where(x < 0, np.exp(np.minimum(x, 0)) / (1 + np.exp(np.minimum(x, 0))), 1 / (1 + np.exp(-np.maximum(x, 0)))),
-         "softplus": lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))}
+         "softplus": lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))), "gaussian": lambda x: np.exp(-x * x / 2), "exp": lambda x: np.exp(-x), "harmonic": lambda x: x * x,
+         "revlogistic": lambda x: EXACT["sigmoid"](-x)}
 
 
 @pytest.mark.parametrize("activation", GRID)
@@ -333,7 +337,14 @@ def test_activations_are_those_of_numpy_over_their_whole_range(activation, recor
     assert error.max() < 1e-14, GRID[activation][error.argmax()]
 
 
-@pytest.mark.parametrize("activation", GRID)
+def test_the_cosine_activation_is_that_of_numpy():
+    x = np.concatenate([np.linspace(-20, 20, 300), np.geomspace(1e-9, 1e4, 100)])
+    values, slopes = Network((([[1.0]], [0.0], "cos"),)).evaluate(x[:, None])
+    np.testing.assert_allclose(values, np.cos(x), rtol=0, atol=1e-15)
+    np.testing.assert_allclose(slopes[:, 0], -np.sin(x), rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "softplus"])
 @pytest.mark.parametrize("bias", [-1e300, -1e4, -750, 750, 1e4, 1e300])
 def test_activations_end_where_they_should(activation, bias):
     p = NNPotential({"H": [G1("H", 3.0)]}, {"H": Network((([[1.0]], [bias], activation),))})

@@ -340,6 +340,24 @@ def test_the_picture_shows_the_formulas():
     assert len(sides.lines) == 1
 
 
+def test_the_picture_shows_compact_and_weighted_functions():
+    fs = [G2("O", 4.0, 0.9, 1.5), fastmd.G20("O", 4.0, -1.0, "p2a"), fastmd.G12(4.0, 0.5), fastmd.G22("O", "H", 4.0, 1.0, 20, 100), fastmd.G21("O", "H", 4.0, -4.0, -80, 80, "p3"),
+          fastmd.G25(4.0, 0.0, 100, 260, "e"), fastmd.G13(4.0, 0.02, -1, 4), G5("O", "H", 4.0, 0.1, 1, 2, rs=2.0)]
+    radial, angle, sides = sets.figure({"O": fs}).axes
+    assert [line.get_label() for line in radial.lines] == ["G2 eta 0.9, rs 1.5", "G12 eta 0.5, rs 0.0", "G20 left -1.0 to 4, p2a"]
+    r, G = radial.lines[2].get_data()
+    np.testing.assert_allclose(G, [oracle.window("p2a", x, -1, 4) for x in r], atol=1e-12)
+    assert [line.get_label() for line in angle.lines] == ["G5 lambda 1, zeta 2", "G13 lambda -1, zeta 4", "G21 -80 to 80°, p3", "G22 20 to 100°, p2", "G25 100 to 260°, e"]
+    x, G = angle.lines[3].get_data()
+    expected = np.array([oracle.window("p2", v, 20, 100) for v in x])
+    np.testing.assert_allclose(G, expected / expected.max(), atol=1e-12)
+    r, G = sides.lines[3].get_data()
+    assert sides.lines[3].get_label() == "G22 1 to 4, p2" and sides.lines[0].get_label() == "G5 eta 0.1, rs 2, cutoff 4"
+    expected = np.array([oracle.window("p2", v, 1, 4) ** 2 for v in r])
+    np.testing.assert_allclose(G, expected / expected.max(), atol=1e-12)
+    assert all(np.isfinite(line.get_ydata()).all() and line.get_ydata().max() == 1 for line in [*angle.lines, *sides.lines])
+
+
 def test_elements_with_the_same_functions_share_a_row():
     assert len(sets.figure(make_set(["H", "O"], size=4)).axes) == 3
     assert len(sets.figure({"H": [G1("H", 3.0)], "O": [G1("O", 4.0)]}).axes) == 6

@@ -31,7 +31,7 @@ def _number_or_auto(name, text):
 @click.option("--cutoff", default=5.0, show_default=True, help="Angstrom; how far an atom sees.")
 @click.option("--functions", type=click.Path(exists=True, dir_okay=False), help="A set of symmetry functions, as `fastmd inspect DATA --functions 32 -o set.txt` writes it.  [default: made from the cutoff and the data]")
 @click.option("--hidden", default="24,24", show_default=True, help="Nodes in the hidden layers.")
-@click.option("--activation", default="tanh", show_default=True, help="tanh, sigmoid, softplus, relu or identity.")
+@click.option("--activation", default="tanh", show_default=True, help="tanh, sigmoid, softplus, relu, identity, gaussian, cos, revlogistic, exp or harmonic.")
 @click.option("--optimizer", default="lbfgs", show_default=True, type=click.Choice(["sgd", "momentum", "adagrad", "adadelta", "rmsprop", "adam", "adamw", "lbfgs"]),
               help="L-BFGS takes all data in every step and finds its step length itself; momentum is SGD with 0.9; adamw also decays weights (not biases) by 0.01 x learning rate in each step.")
 @click.option("--epochs", default=60, show_default=True, help="At most; an epoch of L-BFGS is 20 iterations, of the others once through the data.")

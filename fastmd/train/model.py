@@ -7,7 +7,18 @@ from torch import nn
 from .. import autograd
 from ..network import Network
 
-_ACTIVATIONS = {"identity": nn.Identity, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "relu": nn.ReLU, "softplus": nn.Softplus}
+
+
+def _module(function):
+    """A module class of its own: `from_torch` tells activations by class."""
+    return type("Activation", (nn.Module,), {"forward": lambda self, x: function(x)})
+
+
+_ACTIVATIONS = {
+    "identity": nn.Identity, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "relu": nn.ReLU, "softplus": nn.Softplus,
+    "gaussian": _module(lambda x: torch.exp(-0.5 * x * x)), "cos": _module(torch.cos), "revlogistic": _module(lambda x: torch.sigmoid(-x)),
+    "exp": _module(lambda x: torch.exp(-x)), "harmonic": _module(lambda x: x * x),
+}
 
 
 def to_torch(network):

@@ -1,7 +1,9 @@
 // angular.hpp: the angular symmetry functions, over unordered pairs j < k of neighbours (Behler's double sum is twice that):
 //   G4 = 2^(1-zeta) sum_{j<k} (1 + lambda cos)^zeta exp(-eta (r_ij^2 + r_ik^2 + r_jk^2)) fc(r_ij) fc(r_ik) fc(r_jk)   "narrow"
 //   G5 = 2^(1-zeta) sum_{j<k} (1 + lambda cos)^zeta exp(-eta (r_ij^2 + r_ik^2)) fc(r_ij) fc(r_ik)                     "wide"
-// J. Behler, J. Chem. Phys. 134, 074106 (2011), eqs. 10, 11. Mind the names: our G4 is RuNNer's and n2p2's type 3, our G5 is type 9.
+//   G21 = sum_{j<k} A(theta) C(r_ij) C(r_ik) C(r_jk),  G22 without the last factor; C: the compact shape of radial.hpp
+// J. Behler, J. Chem. Phys. 134, 074106 (2011), eqs. 10, 11 (where r stands, r - rs may). Mind the names: our G4 is RuNNer's and n2p2's
+// type 3, our G5 is type 9. G21, G22: M. P. Bircher, A. Singraber, C. Dellago, Mach. Learn.: Sci. Technol. 2, 035026 (2021).
 //
 // One walk serves value, gradient and jvp. Triplets are made row by row (one j, all its k) into linear scratch arrays; every few dozen,
 // tiles of whole vectors go through the arithmetic that needs no neighbours (powers of the cosine, the factor in r_jk, the sums over
@@ -15,7 +17,7 @@ inline namespace FASTMD_ISA {
 enum class Mode { value, gradient, jvp };
 constexpr int UNROLL = 4;                                    // vectors in a tile
 template <class T> constexpr int TILE = UNROLL * width<T>;
-constexpr int CHUNK = 128;                                   // triplets before the tiles are worked off: scratch stays in L1
+constexpr int CHUNK = 160;                                   // triplets before the tiles are worked off: scratch stays in L1
 
 template <class T> struct Triplets {
   T *cos, *rjk, *dcos, *drjk;  // drjk: jvp only, r_jk times its change
@@ -35,7 +37,29 @@ template <class T> struct Triplets {
   }
 };
 
-// slot by slot, the powers that the block's functions need, for one tile of cosines
+// A window of the angle, its derivative by the cosine, or what they are made of. A hair inside |cos| = 1 everything is finite and, to
+// rounding, what it is there: a window about 0 or 180 degrees is smooth in the cosine. Not inlined: the powers beside it want the registers.
+template <class T> __attribute__((noinline)) void window(const Op &op, const T *cos, const T *theta, T *out) noexcept {
+  constexpr int W = width<T>;
+  const T centre = T(op.value), scale = T(op.scale);
+  for (int k = 0; k < TILE<T>; k += W) {
+    if (op.b == Op::ANGLE) {
+      store<T>(out + k, acos<T>(inside_unit<T>(load(cos + k))));
+    } else if (op.b == Op::ANGLE_SLOPE) {
+      vec<T> c = inside_unit<T>(load(cos + k));
+      store<T>(out + k, T(-1) / sqrt((T(1) - c) * (T(1) + c)));
+    } else {
+      vec<T> t = (load(theta + k) - centre) * scale, x = t < T(0) ? -t : t, f, df;
+      x = x < T(1) ? x : broadcast<T>(T(1));
+      vec<T> y = T(1) - x;
+      core<T>(op.core, x, y, f, df);
+      if (op.b == Op::WINDOW_SLOPE) f = df * (t < T(0) ? broadcast<T>(-scale) : broadcast<T>(scale)) * load(theta + TILE<T> + k);
+      store<T>(out + k, y > T(0) ? f : vec<T>{});
+    }
+  }
+}
+
+// slot by slot, the powers and windows that the block's functions need, for one tile of cosines
 template <class T> FASTMD_INLINE void powers(const Op *op, int n, const T *cos, T *slot) noexcept {
   constexpr int W = width<T>;
   for (int q = 0; q < n; q++) {
@@ -51,6 +75,8 @@ template <class T> FASTMD_INLINE void powers(const Op *op, int n, const T *cos, 
       }
     } else if (op[q].b == Op::ONE) {
       for (int u = 0; u < UNROLL; u++) store<T>(out + u * W, broadcast<T>(1));
+    } else if (op[q].b != Op::POWER) {
+      window<T>(op[q], cos, a, out);
     } else {
       for (int l = 0; l < TILE<T>; l++) out[l] = std::pow(a[l], T(op[q].value));
     }
@@ -116,15 +142,23 @@ template <class T, Mode mode, bool narrow> struct Angular {
       for (int u = 0; u < UNROLL; u++) {
         vec<T> r = load(t.rjk + at + u * W);
         cutoff<T>(e.cutoff[b.cutoff], r, fc[u], dfc[u]);
-        // Two neighbours at one place: r_jk has no direction there, but every shape that stands in G4 is flat at 0.
+        // Two neighbours at one place: r_jk has no direction there. (Either is an error as a centre, unless both are ghosts.)
         inv[u] = r > T(1e-6) ? T(1) / r : vec<T>{};
       }
     vec<T> onj[UNROLL] = {}, onk[UNROLL] = {}, onc[UNROLL] = {}, ons[UNROLL] = {};
     int f = 0;
     for (int q = 0; q < b.n_channels; q++) {
       vec<T> third[UNROLL], dthird[UNROLL], E[UNROLL], dE[UNROLL];
+      for (int u = 0; u < UNROLL; u++) E[u] = load(t.E + q * t.cap + at + u * W);
+      if (b.compact) {  // nothing in this tile is in the shape's support
+        vec<T> any{};
+        for (int u = 0; u < UNROLL; u++) any += E[u];
+        if (sum<T>(any) == 0) {
+          while (f < b.n_terms && b.term[f].channel == q) f++;
+          continue;
+        }
+      }
       for (int u = 0; u < UNROLL; u++) {
-        E[u] = load(t.E + q * t.cap + at + u * W);
         if constexpr (narrow) {
           third[u] = fc[u], dthird[u] = dfc[u];
           shape<T>(e.shape[b.shape[q]], load(t.rjk + at + u * W), third[u], dthird[u]);
@@ -222,10 +256,14 @@ template <class T, Mode mode, bool narrow> struct Angular {
     used = rows = 0;
   }
 
-  // G (value) or dG (jvp) of the block's functions; with gradient, adds to px, py, pz.
+  // Adds to G (value) or dG (jvp) of the block's functions; with gradient, to px, py, pz.
   void run(T *G) noexcept {
     if (mode != Mode::gradient) std::memset(t.acc, 0, sizeof(T) * W * b.n_terms);
-    const int j0 = h.from[b.a], j1 = j0 + h.count[b.a], k0 = h.from[b.b], k1 = k0 + h.count[b.b];
+    T low = T(e.reach), high = 0;
+    for (int q = 0; q < b.n_channels; q++) low = std::min(low, T(e.shape[b.shape[q]].from)), high = std::max(high, T(e.shape[b.shape[q]].to));
+    int j0, j1, k0, k1;
+    h.stretch(b.a, low, high, j0, j1);
+    h.stretch(b.b, low, high, k0, k1);
     for (int j = j0; j < j1; j++) {
       const int start = b.a == b.b ? j + 1 : k0;
       if (start < k1) fill(j, start, k1 - start);
@@ -233,7 +271,7 @@ template <class T, Mode mode, bool narrow> struct Angular {
     }
     if (used) work_off();
     if (mode != Mode::gradient)
-      for (int f = 0; f < b.n_terms; f++) G[b.term[f].index] = T(b.term[f].norm) * sum<T>(load(t.acc + f * W));
+      for (int f = 0; f < b.n_terms; f++) G[b.term[f].index] += T(b.term[f].norm) * sum<T>(load(t.acc + f * W));
   }
 };
 

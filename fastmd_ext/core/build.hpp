@@ -42,6 +42,7 @@ class Potential {
   std::deque<std::vector<PairTerm>> pairs_;    // by element, if there are any
   std::deque<std::vector<double>> nearest_;
 
+  static constexpr int CORES[] = {CUTOFF_POLY1, CUTOFF_POLY2, CUTOFF_POLY3, CUTOFF_POLY4, CUTOFF_EXP};  // in the order of CORE_NAMES, which has them twice
   template <class X> static int place(std::vector<X> &list, const X &x) {  // the number of x in the list, put there if new
     const auto it = std::find(list.begin(), list.end(), x);
     if (it != list.end()) return int(it - list.begin());
@@ -77,9 +78,9 @@ class Potential {
   }
 
   void build(int c) {
-    typedef std::tuple<int, double> CutoffKey;              // type, rc
-    typedef std::tuple<int, double, double, int> ShapeKey;  // kind, p0, p1, cutoff
-    typedef std::tuple<bool, int, int, int> BlockKey;       // narrow, a, b, cutoff
+    typedef std::tuple<int, double, double> CutoffKey;                                       // type, rc, inner
+    typedef std::tuple<int, int, double, double, double, double, int, bool> ShapeKey;        // as Shape
+    typedef std::tuple<bool, int, int, int> BlockKey;                                        // narrow, a, b, cutoff
     const ElementText &e = doc.elements[c];
     const int n = int(e.functions.size()), ne = int(doc.elements.size());
     ElementPlan &p = elements_[c];
@@ -93,29 +94,46 @@ class Potential {
     std::vector<Radial> radial;
     std::map<BlockKey, std::vector<int>> angular;
     std::vector<int> shape_of(n);
+    double widest = 0;  // of the compact functions: one hard cutoff serves them all, as each shape ends by itself
+    for (const Function &f : e.functions) {
+      p.reach = std::max(p.reach, f.cutoff);
+      if (f.compact()) widest = std::max(widest, f.cutoff);
+    }
     for (int k = 0; k < n; k++) {
       const Function &f = e.functions[k];
-      p.reach = std::max(p.reach, f.cutoff);
-      const int cut = place(cutoffs, CutoffKey{f.cutoff_type, f.cutoff});
-      const bool two = f.is().neighbours == 2;
-      const int s = shape_of[k] = place(shapes, ShapeKey{f.is().shape, f.p[0], two ? 0 : f.p[1], cut});
+      const int t = f.cutoff_type;
+      const bool two = f.is().neighbours == 2, tanh = t == CUTOFF_TANH3 || t == CUTOFF_TANH3N;
+      const int cut = place(cutoffs, f.compact() ? CutoffKey{CUTOFF_HARD, widest, 0} : CutoffKey{t, f.cutoff, tanh ? 0 : f.alpha * f.cutoff});
+      ShapeKey key{f.is().shape, cut, f.p[0], f.is().n_parameters > (two ? 3 : 1) ? f.p[1] : 0, 0, f.cutoff, 0, false};
+      if (f.compact()) {
+        key = {f.is().shape, cut, (f.left() + f.cutoff) / 2, 2 / (f.cutoff - f.left()), std::max(f.left(), 0.0), f.cutoff, CORES[t % 5], t >= 5};
+      }
+      const int s = shape_of[k] = place(shapes, key);
       used.resize(shapes.size(), std::vector<uint8_t>(ne));
-      used[s][f.a] = 1;
-      if (two) {
-        used[s][f.b] = 1;
-        angular[BlockKey{f.is().narrow, f.a, f.b, cut}].push_back(k);
-      } else {
-        radial.push_back({s, f.a, k});
+      for (int a = 0; a < ne; a++) {
+        if (!f.is().weighted && a != f.a && a != f.b) continue;
+        used[s][a] = 1;
+        if (!two) radial.push_back({s, a, k, f.is().weighted ? double(number(a)) : 1.0});
+        for (int b = a; two && b < ne; b++)
+          if (f.is().weighted || (a == f.a && b == f.b)) angular[BlockKey{f.is().narrow, a, b, cut}].push_back(k);
       }
     }
     auto &cl = cutoffs_.emplace_back();
-    for (const auto &k : cutoffs) cl.push_back({std::get<0>(k), std::get<1>(k)});
+    for (const auto &[type, rc, inner] : cutoffs) cl.push_back({type, rc, inner});
     auto &sl = shapes_.emplace_back();
-    for (size_t k = 0; k < shapes.size(); k++)
-      sl.push_back({std::get<0>(shapes[k]), std::get<3>(shapes[k]), std::get<1>(shapes[k]), std::get<2>(shapes[k]), flags_.emplace_back(used[k]).data()});
+    for (const auto &[kind, cut, p0, p1, from, to, core, asymmetric] : shapes)
+      sl.push_back({kind, cut, p0, p1, from, to, core, asymmetric, flags_.emplace_back(used[sl.size()]).data()});
     auto &rl = radials_.emplace_back(std::move(radial));
     auto &bl = blocks_.emplace_back();
-    for (const auto &[key, members] : angular) bl.push_back(block(e, key, members, shape_of));
+    for (const auto &[key, members] : angular) {
+      bl.push_back(block(e, key, members, shape_of));
+      Block &b = bl.back();
+      for (int q = 0; q < b.n_channels; q++) {
+        const Shape &s = sl[b.shape[q]];
+        b.compact |= s.kind == SHAPE_COMPACT;
+        p.sorted |= s.from > 0 || s.to < p.reach;
+      }
+    }
 
     auto &shift = reals_.emplace_back(n, 0.0);
     auto &factor = reals_.emplace_back(n, 1.0);
@@ -193,7 +211,8 @@ class Potential {
     auto &ops = ops_.emplace_back();
     auto &terms = terms_.emplace_back();
     std::vector<Powers> bases;
-    int n_slots = 0;
+    std::vector<Op> windows;
+    int n_slots = 0, theta = -1;
     auto base = [&](double lambda) -> Powers & {
       for (auto &p : bases)
         if (p.lambda == lambda) return p;
@@ -202,14 +221,34 @@ class Potential {
       n_slots++;
       return bases.back();
     };
+    auto window = [&](const Function &f, int kind) {  // the slot of A(theta), or of its derivative by cos
+      constexpr double degree = M_PI / 180;
+      if (theta < 0) {  // two slots: theta and its derivative
+        theta = n_slots, n_slots += 2;
+        ops.push_back({theta, 0, Op::ANGLE, 0});
+      }
+      const Op op{n_slots, theta, kind, (f.angle_left() + f.angle_right()) / 2 * degree, 2 / ((f.angle_right() - f.angle_left()) * degree), CORES[f.cutoff_type % 5]};
+      for (const Op &w : windows)
+        if (w.b == op.b && w.value == op.value && w.scale == op.scale && w.core == op.core) return w.out;
+      ops.push_back(op);
+      windows.push_back(op);
+      return n_slots++;
+    };
     std::vector<int> sorted = members;  // small powers first: larger ones are made of them
     std::stable_sort(sorted.begin(), sorted.end(), [&](int x, int y) { return e.functions[x].zeta() < e.functions[y].zeta(); });
     for (int k : sorted) {
       const Function &f = e.functions[k];
-      terms.push_back({place(channels, shape_of[k]), k, power(ops, n_slots, base(f.lambda()), f.zeta()), 0, std::exp2(1 - f.zeta()), f.lambda() * f.zeta()});
+      const double weight = f.is().weighted ? double(number(b.a)) * number(b.b) : 1;
+      const int channel = place(channels, shape_of[k]);
+      if (f.compact()) terms.push_back({channel, k, window(f, Op::WINDOW), 0, weight, 1});
+      else terms.push_back({channel, k, power(ops, n_slots, base(f.lambda()), f.zeta()), 0, weight * std::exp2(1 - f.zeta()), f.lambda() * f.zeta()});
     }
     b.n_value_ops = int(ops.size());
-    for (auto &t : terms) t.derivative = power(ops, n_slots, base(e.functions[t.index].lambda()), e.functions[t.index].zeta() - 1);
+    if (theta >= 0) ops.push_back({theta + 1, 0, Op::ANGLE_SLOPE, 0});
+    for (auto &t : terms) {
+      const Function &f = e.functions[t.index];
+      t.derivative = f.compact() ? window(f, Op::WINDOW_SLOPE) : power(ops, n_slots, base(f.lambda()), f.zeta() - 1);
+    }
     std::stable_sort(terms.begin(), terms.end(), [](const Term &x, const Term &y) { return x.channel < y.channel; });
     b.n_channels = int(channels.size()), b.shape = channels.data();
     b.n_ops = int(ops.size()), b.op = ops.data();

@@ -44,14 +44,14 @@ template <class T> void radial_value(const ElementPlan &e, const Neighbourhood<T
     vec<T> a{};
     for (; k + width<T> <= n; k += width<T>) a += load(phi + k);
     for (; k < n; k++) s += phi[k];
-    G[f.index] = s + sum<T>(a);
+    G[f.index] += T(f.weight) * (s + sum<T>(a));
   }
 }
 
 template <class T> void radial_gradient(const ElementPlan &e, Neighbourhood<T> &h, const T *g) noexcept {
   for (int q = 0; q < e.n_radial; q++) {
     const Radial &f = e.radial[q];
-    const T *dphi = h.dphi + f.shape * h.cap, w = g[f.index];
+    const T *dphi = h.dphi + f.shape * h.cap, w = g[f.index] * T(f.weight);
     for (int k = h.from[f.element]; k < h.from[f.element] + h.count[f.element]; k += width<T>) {
       vec<T> p = w * load(dphi + k);
       store<T>(h.px + k, load(h.px + k) + p * load(h.ux + k));
@@ -64,6 +64,7 @@ template <class T> void radial_gradient(const ElementPlan &e, Neighbourhood<T> &
 template <class T, Mode mode> void functions(const ElementPlan &e, Neighbourhood<T> &h, Triplets<T> &t, T *G) noexcept {
   Neighbourhood<T> radial = h;
   if (mode == Mode::jvp) radial.phi = h.dphi;  // sum_j of the change of phi
+  std::memset(G, 0, sizeof(T) * e.n_functions);
   radial_value<T>(e, radial, G);
   for (int q = 0; q < e.n_blocks; q++) angular<T, mode>(e, e.block[q], h, t, nullptr, G);
 }
@@ -110,7 +111,7 @@ template <class T> void spend(Work &w, int64_t i, const Neighbourhood<T> &h, dou
 }
 
 template <class T> bool prepare(Work &w, int64_t i, const ElementPlan &e, Neighbourhood<T> &h) noexcept {
-  const int64_t clash = gather<T>(*w.plan, *w.system, i, e.reach, h);
+  const int64_t clash = gather<T>(*w.plan, e, *w.system, i, h);
   if (clash >= 0) {
     w.clash_atom = i, w.clash_edge = clash;
     return false;
@@ -238,7 +239,7 @@ template <class T> void rows(Work &w, int64_t i, const ElementPlan &e, Workspace
     for (int q = 0; q < w.plan->n_elements; q++)
       for (int k = n.from[q]; k < n.from[q] + n.count[q]; k++) {
         double *o = out + 3 * int64_t(n.edge[k]) * e.n_functions + f;
-        o[0] = native * n.px[k], o[e.n_functions] = native * n.py[k], o[2 * e.n_functions] = native * n.pz[k];
+        o[0] += native * n.px[k], o[e.n_functions] += native * n.py[k], o[2 * e.n_functions] += native * n.pz[k];
         n.px[k] = n.py[k] = n.pz[k] = 0;
       }
     ws.flat[f] = 0;

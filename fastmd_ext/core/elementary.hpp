@@ -1,4 +1,4 @@
-// elementary.hpp: exp, sine and cosine, tanh, sigmoid and softplus on vectors, by short polynomials (no library call, no table).
+// elementary.hpp: exp, sine and cosine, arc cosine, tanh, sigmoid and softplus on vectors, by short polynomials (no library call, no table).
 // Tested against the C library over their whole range. tanh for small arguments: the rational function of Cephes (S. Moshier, public domain).
 #pragma once
 #include "simd.hpp"
@@ -71,6 +71,25 @@ template <class T> FASTMD_INLINE void sincos(vec<T> x, vec<T> &sine, vec<T> &cos
   odd = odd - nearest<T>(odd);
   sine = odd != T(0) ? -s : s;
   cosine = odd != T(0) ? -c : c;
+}
+
+// The largest |x| < 1
+template <class T> FASTMD_INLINE vec<T> inside_unit(vec<T> x) {
+  const T most = T(1) - (sizeof(T) == 8 ? T(1.1102230246251565e-16) : T(5.9604645e-8f));
+  x = x < most ? x : broadcast<T>(most);
+  return x > -most ? x : broadcast<T>(-most);
+}
+
+// acos(x) = pi/2 - asin(x) for |x| <= 1/2, 2 asin(sqrt((1 - |x|) / 2)) or pi less that beyond: its relative accuracy stays near x = 1.
+// asin(t) = t + t^3 P(t^2), P fitted on 0 <= t^2 <= 1/4 (Chebyshev; the error of asin is below 4e-17).
+template <class T> FASTMD_INLINE vec<T> acos(vec<T> x) {
+  vec<T> a = x < T(0) ? -x : x;
+  auto outer = a > T(0.5);
+  vec<T> z = outer ? (T(1) - a) * T(0.5) : x * x, t = outer ? sqrt(z) : x, p = broadcast<T>(T(0.028169218060881412899));
+  for (double c : {-0.010749050339697807562, 0.016035514349148823079, 0.0078029494773533171436, 0.0118754943826369232, 0.013929652902326633248, 0.017355259955786321748, 0.022372047631744510379, 0.030381947367098481126, 0.044642857103423643363, 0.075000000000207643609, 0.16666666666666648628}) p = p * z + T(c);
+  vec<T> s = t + t * z * p;
+  vec<T> far = x < T(0) ? T(M_PI) - (s + s) : s + s;
+  return outer ? far : T(M_PI_2) - s;
 }
 
 // log(1 + t) for 0 <= t <= 1: 2 atanh(s), s = t / (2 + t) <= 1/3

@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 #define FASTMD_API __attribute__((visibility("default")))
-#define FASTMD_ABI 2
+#define FASTMD_ABI 3
 
 enum {
   FASTMD_EARGUMENT = 1,   /* an argument is missing or out of range */
@@ -58,13 +58,15 @@ FASTMD_API double fastmd_offset(const fastmd_potential *, int element);    /* in
 FASTMD_API double fastmd_unit(const fastmd_potential *, int which, const char **name); /* 0 length, 1 energy: its size in angstrom, eV */
 FASTMD_API int fastmd_n_functions(const fastmd_potential *, int element);
 typedef struct fastmd_function {
+  size_t size;                    /* set it to sizeof the struct: later versions only append */
   int kind;                       /* 1 for G1, 2 for G2, ... */
-  int a, b;                       /* neighbour elements; b = -1 for the kinds that take one */
+  int a, b;                       /* neighbour elements; b = -1 for the kinds that take one, both -1 for those that sum over all */
   int n_parameters;               /* in the file's own units and order */
   const char *name[4];
   double value[4];
   double cutoff;
-  const char *cutoff_type;
+  const char *cutoff_type;        /* or the core of a compact function */
+  double alpha;
 } fastmd_function;
 FASTMD_API int fastmd_get_function(const fastmd_potential *, int element, int k, fastmd_function *);
 FASTMD_API const char *fastmd_scaling(const fastmd_potential *, double *low, double *high);       /* its name */

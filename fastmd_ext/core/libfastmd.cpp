@@ -355,8 +355,10 @@ int fastmd_n_functions(const fastmd_potential *p, int e) { return element(p, e) 
 int fastmd_get_function(const fastmd_potential *p, int e, int k, fastmd_function *out) {
   if (!out || k < 0 || k >= fastmd_n_functions(p, e)) return fail(FASTMD_EARGUMENT, "no such function");
   const Function &f = element(p, e)->functions[k];
-  *out = {f.kind + 1, f.a, f.b, f.is().n_parameters, {}, {}, f.cutoff, CUTOFF_NAMES[f.cutoff_type]};
-  for (int q = 0; q < out->n_parameters; q++) out->name[q] = f.is().parameter[q].name, out->value[q] = f.p[q];
+  if (out->size < offsetof(fastmd_function, alpha)) return fail(FASTMD_EARGUMENT, "function.size is not the size of fastmd_function");
+  fastmd_function x{out->size, std::atoi(f.is().name + 1), f.a, f.b, f.is().n_parameters, {}, {}, f.cutoff, f.type_name(), f.alpha};
+  for (int q = 0; q < x.n_parameters; q++) x.name[q] = f.is().parameter[q].name, x.value[q] = f.p[q];
+  std::memcpy(out, &x, std::min(x.size, sizeof x));
   return 0;
 }
 const char *fastmd_scaling(const fastmd_potential *p, double *low, double *high) {

@@ -2,6 +2,7 @@
 // stretch padded to whole vectors with neighbours beyond every cutoff. All later stages read these arrays; the last adds up the edge
 // gradients p_ij = dE_i/dd_ij here.
 #pragma once
+#include <algorithm>
 #include "fastmd.h"
 #include "radial.hpp"
 
@@ -27,8 +28,9 @@ template <class T> struct Neighbourhood {
   T *phi, *dphi;                          // shape s: phi + s * cap. In a jvp, dphi holds the change of phi, dphi/dr dr
   int *edge, *id;                         // place in the row; atom j
   int *from, *count;                      // by element: where its stretch begins, how many are real
-  int *item, *kind;                       // while gathering
+  int *item, *kind, *order;               // while gathering
   int cap, end;                           // end of the last stretch
+  bool sorted;                            // are the stretches, by distance?
 
   void carve(Carver &w, const Plan &p, int max_row, bool jvp) {
     cap = round_up(max_row, width<T>) + (p.n_elements + 1) * width<T> + 2 * width<T>;
@@ -38,9 +40,17 @@ template <class T> struct Neighbourhood {
     dfc = w.take<T>(size_t(cap) * p.max_cutoffs);
     phi = w.take<T>(size_t(cap) * p.max_shapes);
     dphi = w.take<T>(size_t(cap) * p.max_shapes);
-    for (int **a : {&edge, &id, &item, &kind}) *a = w.take<int>(cap);
+    for (int **a : {&edge, &id, &item, &kind, &order}) *a = w.take<int>(cap);
     from = w.take<int>(p.n_elements);
     count = w.take<int>(p.n_elements);
+  }
+
+  // The stretch of an element, or its part with low < r < high where that is one piece
+  void stretch(int element, T low, T high, int &k0, int &k1) const noexcept {
+    k0 = from[element], k1 = k0 + count[element];
+    if (!sorted) return;
+    while (k0 < k1 && r[k0] <= low) k0++;
+    while (k1 > k0 && r[k1 - 1] >= high) k1--;
   }
 };
 
@@ -60,15 +70,15 @@ FASTMD_INLINE void displacement(const fastmd_system &s, int64_t i, int64_t m, do
   }
 }
 
-// Gathers the neighbours within `reach` (native units). Returns -1, or the edge of a neighbour on top of the atom.
-template <class T> int64_t gather(const Plan &plan, const fastmd_system &s, int64_t i, double reach, Neighbourhood<T> &h) noexcept {
-  const double native = 1 / plan.length, reach2 = reach * reach;
+// Gathers the neighbours within reach. Returns -1, or the edge of a neighbour on top of the atom.
+template <class T> int64_t gather(const Plan &plan, const ElementPlan &element, const fastmd_system &s, int64_t i, Neighbourhood<T> &h) noexcept {
+  const double native = 1 / plan.length, reach = element.reach, reach2 = reach * reach;
   const int64_t first = s.first[i];
-  const int m = int(s.first[i + 1] - first), ne = plan.n_elements;
+  const int row = int(s.first[i + 1] - first), ne = plan.n_elements;
   int n = 0;
   int64_t clash = -1;
   for (int e = 0; e < ne; e++) h.count[e] = 0;
-  for (int k = 0; k < m; k++) {
+  for (int k = 0; k < row; k++) {
     double d[3];
     displacement(s, i, first + k, d);
     double r2 = 0;
@@ -80,7 +90,7 @@ template <class T> int64_t gather(const Plan &plan, const fastmd_system &s, int6
     const int e = s.species[s.j[first + k]];
     if (e < 0) continue;
     if (r2 < 1e-12) clash = first + k;
-    h.px[n] = T(d[0]), h.py[n] = T(d[1]), h.pz[n] = T(d[2]);  // parked here until the stretches are known
+    h.px[n] = T(d[0]), h.py[n] = T(d[1]), h.pz[n] = T(d[2]), h.r[n] = T(r2);  // parked here until the stretches are known
     h.item[n] = k;
     h.kind[n] = e;
     h.count[e]++;
@@ -94,8 +104,13 @@ template <class T> int64_t gather(const Plan &plan, const fastmd_system &s, int6
   h.end = at;
   const T far = T(4 * reach);
   for (int k = 0; k < at + 2 * width<T>; k++) h.x[k] = far, h.y[k] = h.z[k] = 0;
-  for (int k = 0; k < n; k++) {
-    const int q = h.from[h.kind[k]]++;
+  h.sorted = element.sorted;
+  if (h.sorted) {
+    for (int k = 0; k < n; k++) h.order[k] = k;
+    std::sort(h.order, h.order + n, [&h](int a, int b) { return h.r[a] < h.r[b] || (h.r[a] == h.r[b] && a < b); });
+  }
+  for (int m = 0; m < n; m++) {
+    const int k = h.sorted ? h.order[m] : m, q = h.from[h.kind[k]]++;
     h.x[q] = h.px[k], h.y[q] = h.py[k], h.z[q] = h.pz[k];
     h.edge[q] = h.item[k];
     h.id[q] = s.j[first + h.item[k]];

@@ -16,6 +16,11 @@ template <class T> FASTMD_INLINE void activate(int kind, vec<T> x, vec<T> &f, ve
     case ACT_SIGMOID: f = sigmoid<T>(x), df = f * (one - f); break;
     case ACT_RELU: f = x > T(0) ? x : vec<T>{}, df = x > T(0) ? one : vec<T>{}; break;
     case ACT_SOFTPLUS: f = softplus<T>(x), df = sigmoid<T>(x); break;
+    case ACT_GAUSSIAN: f = exp<T>(x * x * T(-0.5)), df = -x * f; break;
+    case ACT_COS: sincos<T>(x, df, f), df = -df; break;
+    case ACT_REVLOGISTIC: f = sigmoid<T>(-x), df = f * (f - one); break;  // 1 - 1 / (1 + e^-x)
+    case ACT_EXP: f = exp<T>(-x), df = -f; break;
+    case ACT_HARMONIC: f = x * x, df = x + x; break;
     default: f = x, df = one;
   }
 }

@@ -7,7 +7,7 @@
 //   scaling center 0 1                  # none | minmax | center | center-minmax | sigma, and the interval it aims at
 //   functions Si 2
 //   G2 Si eta 0.1 rs 0 cutoff 6 poly2 stats 0.1 2.2 1.0 0.3        # stats: min max mean sigma over the training data
-//   G5 Si Si eta 0.01 lambda 1 zeta 4 cutoff 6 poly2 stats 0 1 0.5 0.2
+//   G5 Si Si eta 0.01 rs 0 lambda 1 zeta 4 cutoff 6 poly2 alpha 0.3 stats 0 1 0.5 0.2    # without rs or alpha that is 0
 //   network Si 2
 //   layer 10 2 tanh                     # outputs, inputs, activation; then a line per output: its weights, last its bias
 //   ...
@@ -32,8 +32,9 @@
 
 namespace fastmd {
 
-constexpr const char *CUTOFF_NAMES[] = {"cosine", "tanh3", "poly2"};
-constexpr const char *ACTIVATION_NAMES[] = {"identity", "tanh", "sigmoid", "relu", "softplus"};
+constexpr const char *CUTOFF_NAMES[] = {"hard", "cosine", "tanh3", "tanh3n", "exp", "poly1", "poly2", "poly3", "poly4"};
+constexpr const char *CORE_NAMES[] = {"p1", "p2", "p3", "p4", "e", "p1a", "p2a", "p3a", "p4a", "ea"};  // of compact functions; a: asymmetric
+constexpr const char *ACTIVATION_NAMES[] = {"identity", "tanh", "sigmoid", "relu", "softplus", "gaussian", "cos", "revlogistic", "exp", "harmonic"};
 constexpr const char *PAIR_NAMES[] = {"zbl", "table"};
 constexpr const char *SCALING_NAMES[] = {"none", "minmax", "center", "center-minmax", "sigma"};
 constexpr std::string_view SYMBOLS =  // X: a dummy, as in ASE
@@ -45,10 +46,15 @@ enum Scaling { SCALING_NONE, SCALING_MINMAX, SCALING_CENTER, SCALING_CENTER_MINM
 
 struct Function {
   int kind = 0, a = -1, b = -1, cutoff_type = 0, line = 0;  // kind: row of KINDS
-  double p[MAX_PARAMETERS] = {}, cutoff = 0;
+  double p[MAX_PARAMETERS] = {}, cutoff = 0, alpha = 0;
   const Kind &is() const { return KINDS[kind]; }
-  double lambda() const { return p[1]; }
-  double zeta() const { return p[2]; }
+  bool compact() const { return is().shape == SHAPE_COMPACT; }
+  double left() const { return p[0]; }  // compact kinds
+  double lambda() const { return p[is().n_parameters - 2]; }
+  double zeta() const { return p[is().n_parameters - 1]; }
+  double angle_left() const { return lambda(); }
+  double angle_right() const { return zeta(); }
+  const char *type_name() const { return compact() ? CORE_NAMES[cutoff_type] : CUTOFF_NAMES[cutoff_type]; }
 };
 struct LayerText {
   int n_in = 0, n_out = 0, activation = 0;
@@ -145,6 +151,10 @@ class Parser {
     skip();
     return line_.empty();
   }
+  bool next_is(std::string_view wanted) {
+    skip();
+    return line_.substr(0, line_.find_first_of(" \t\r")) == wanted;
+  }
   std::string_view word(const char *wanted) {
     skip();
     if (line_.empty()) fail(std::string("expected ") + wanted + ", the line ends");
@@ -239,23 +249,35 @@ class Parser {
     Function f;
     f.line = number_;
     f.kind = choice("symmetry function", kinds);
-    f.a = known_element("neighbour element");
-    if (f.is().neighbours == 2) f.b = known_element("second neighbour element");
+    if (!f.is().weighted) f.a = known_element("neighbour element");
+    if (!f.is().weighted && f.is().neighbours == 2) f.b = known_element("second neighbour element");
     if (f.b >= 0 && f.b < f.a) std::swap(f.a, f.b);
     for (int q = 0; q < f.is().n_parameters; q++) {
       const Parameter &p = f.is().parameter[q];
+      if (p.optional && !next_is(p.name)) continue;
       f.p[q] = field(p.name);
       if (f.p[q] < p.least) fail(std::string(p.name) + " must be >= " + written(p.least) + p.why + ", got " + written(f.p[q]));
     }
     f.cutoff = field("cutoff");
-    f.cutoff_type = choice("cutoff type", CUTOFF_NAMES);
+    f.cutoff_type = f.compact() ? choice("core of a compact function", CORE_NAMES) : choice("cutoff type", CUTOFF_NAMES);
     if (!(f.cutoff > 0)) fail("cutoff must be > 0, got " + written(f.cutoff));
+    if (f.compact()) window(f);
+    else if (next_is("alpha")) f.alpha = field("alpha");
+    if (!(f.alpha >= 0 && f.alpha < 1)) fail("alpha must be >= 0 and < 1, got " + written(f.alpha));
     if (!at_end()) {
       expect("stats");
       for (const char *what : {"min", "max", "mean", "sigma"}) e.stats.push_back(real(what));
     }
     e.functions.push_back(f);
     if (!e.stats.empty() && e.stats.size() != 4 * e.functions.size()) fail("either all functions of an element have 'stats' or none");
+  }
+  void window(const Function &f) {
+    if (!(f.left() < f.cutoff)) fail("left must be below the cutoff of " + written(f.cutoff) + ", got " + written(f.left()));
+    if (f.is().neighbours == 1) return;
+    const double a = f.angle_left(), b = f.angle_right();
+    const bool about_0 = a == -b && b <= 180, about_180 = a + b == 360 && a >= 0;
+    if (!(a < b && (about_0 || about_180 || (a >= 0 && b <= 180))))
+      fail("angle_left and angle_right: expected 0 <= left < right <= 180 degrees, or a window about 0 or about 180, got " + written(a) + " and " + written(b));
   }
   void network() {
     ElementText &e = doc_.elements[known_element("network")];
