@@ -337,10 +337,7 @@ class _Settings:
             line.expect(3 + n + len(names) + (t >= _COMPACT))
         elements = [line.one_of(3 + k, "neighbour element", self.elements) for k in range(n)]
         fields = {name: (line.positive if name == "cutoff" else line.real)(3 + n + k, name.rstrip("_")) for k, name in enumerate(names)}
-        if t >= _COMPACT:
-            fields["cutoff_type"] = words[-1]
-        else:
-            fields |= {"cutoff_type": cutoff_type} | ({"alpha": alpha} if alpha else {})
+        fields |= {"cutoff_type": words[-1]} if t >= _COMPACT else {"cutoff_type": cutoff_type, "alpha": alpha}
         try:
             return SymmetryFunction(kind, tuple(sorted(elements, key=self.elements.index)), **fields)
         except ValueError as e:
@@ -410,7 +407,7 @@ def order(f, elements, length=1.0):
     t = _TYPE_OF[f.kind]
     index = tuple(elements.index(e) for e in f.elements)
     if t >= _COMPACT:
-        return t, f.cutoff_type, *index, f.cutoff * length, f.left * length, getattr(f, "angle_left", 0.0), getattr(f, "angle_right", 0.0)
+        return t, f.cutoff_type, *index, f.cutoff * length, f.left * length, f.angle_left, f.angle_right
     return t, f.cutoff * length, f.eta / (length * length), f.rs * length, f.zeta, f.lambda_, *index
 
 
@@ -520,7 +517,7 @@ def write_potential(potential, folder):
                 raise ValueError(f"to_runner: the files of RuNNer and n2p2 cannot hold {f} of {e}: use {', '.join(f'G{k}' for k in _TYPE_OF)}"
                                  + (" (a G2 with eta 0 is a G1)" if f.kind == 1 else ""))
             if _TYPE_OF[f.kind] < _COMPACT:
-                kinds.add((f.cutoff_type, 0.0 if f.cutoff_type in NO_ALPHA else getattr(f, "alpha", 0.0)))
+                kinds.add((f.cutoff_type, 0.0 if f.cutoff_type in NO_ALPHA else f.alpha))
     if len(kinds) > 1:
         raise ValueError(f"to_runner: input.nn holds one cutoff_type for all functions, the potential has {', '.join(f'{k} (alpha {a:g})' for k, a in sorted(kinds))}")
     sorting = {}
