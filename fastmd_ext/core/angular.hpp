@@ -26,6 +26,8 @@ template <class T> struct Triplets {
   T *slot;                     // powers of 1 + lambda cos for one tile
   T *acc;                      // a vector per term
   int *row_j, *row_k, *row_n;  // rows in the scratch: j, first k, how many k
+  Op *op;                      // rows of the Jacobian: the operations that one term needs
+  uint8_t *need;               // and the slots
   int cap;
   void carve(Carver &w, const Plan &p, int max_row) {
     cap = CHUNK + round_up(max_row, width<T>) + TILE<T> + width<T>;
@@ -33,6 +35,8 @@ template <class T> struct Triplets {
     for (T **a : {&E, &Ej, &Ek}) *a = w.take<T>(size_t(cap) * p.max_channels);
     slot = w.take<T>(size_t(p.max_slots) * TILE<T>);
     acc = w.take<T>(size_t(p.max_terms) * width<T>);
+    op = w.take<Op>(p.max_slots);
+    need = w.take<uint8_t>(p.max_slots);
     for (int **a : {&row_j, &row_k, &row_n}) *a = w.take<int>(cap);
   }
 };
@@ -57,6 +61,23 @@ template <class T> __attribute__((noinline)) void window(const Op &op, const T *
       store<T>(out + k, y > T(0) ? f : vec<T>{});
     }
   }
+}
+
+// Of a block's operations those that one term of it needs, in their order
+template <class T> void only(Block &b, const Term &m, int n_slots, Triplets<T> &t) noexcept {
+  std::memset(t.need, 0, n_slots);
+  t.need[m.power] = t.need[m.derivative] = 1;
+  int n = 0;
+  for (int q = b.n_ops; q-- > 0;) {
+    const Op &o = b.op[q];
+    if (!t.need[o.out]) continue;
+    t.op[n++] = o;
+    if (o.b >= 0) t.need[o.a] = t.need[o.b] = 1;
+    else if (o.b == Op::POWER || o.b == Op::WINDOW) t.need[o.a] = 1;
+    else if (o.b == Op::WINDOW_SLOPE) t.need[o.a] = t.need[o.a + 1] = 1;
+  }
+  std::reverse(t.op, t.op + n);
+  b.op = t.op, b.n_ops = n;
 }
 
 // slot by slot, the powers and windows that the block's functions need, for one tile of cosines

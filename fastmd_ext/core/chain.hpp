@@ -260,6 +260,7 @@ template <class T> void rows(Work &w, int64_t i, const ElementPlan &e, Workspace
       term.channel = 0;
       b.n_channels = b.n_terms = 1;
       b.term = &term;
+      only<T>(b, term, w.plan->max_slots, ws.triplets);
       ws.flat[term.index] = 1;
       angular<T, Mode::gradient>(e, b, n, ws.triplets, ws.flat, (T *)nullptr);
       take(term.index);
