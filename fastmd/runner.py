@@ -29,12 +29,11 @@ from ase.data import atomic_numbers
 
 from . import _check
 from .network import Network
-from .symmetry import SymmetryFunction, _exact
+from .symmetry import CUTOFF_TYPES, SymmetryFunction, _exact
 
 LENGTHS = {"bohr": units.Bohr, "angstrom": 1.0, "nm": 10.0}
 ENERGIES = {"hartree": units.Hartree, "eV": 1.0, "rydberg": units.Rydberg, "kcal/mol": units.kcal / units.mol, "kJ/mol": units.kJ / units.mol}
 
-CUTOFFS = ("hard", "cosine", "tanh3", "tanh3n", "exp", "poly1", "poly2", "poly3", "poly4")  # cutoff_type 0 to 8
 NO_ALPHA = ("hard", "tanh3", "tanh3n")  # these have no inner radius: n2p2 does not look at alpha
 ACTIVATIONS = {"l": "identity", "t": "tanh", "s": "sigmoid", "p": "softplus", "r": "relu",
                "g": "gaussian", "c": "cos", "S": "revlogistic", "e": "exp", "h": "harmonic"}
@@ -310,7 +309,7 @@ class _Settings:
         """{element: [SymmetryFunction, ...]} in the order in which n2p2 numbers them"""
         kind, alpha = "cosine", 0.0
         if line := self._one("cutoff_type", 2, 3):
-            kind = CUTOFFS[line.whole(1, "cutoff_type", 0, len(CUTOFFS) - 1)]
+            kind = CUTOFF_TYPES[line.whole(1, "cutoff_type", 0, len(CUTOFF_TYPES) - 1)]
             alpha = line.real(2, "the inner radius of cutoff_type") if len(line.words) > 2 else 0.0
             if not 0 <= alpha < 1:
                 line.fail(f"the inner radius of cutoff_type must be from 0 to below 1, got {alpha:g}")
@@ -558,7 +557,7 @@ def _settings_text(potential, elements, sorting, cutoff):
              f"# In LAMMPS, units metal: pair_style hdnnp {_exact(potential.cutoff)} dir FOLDER cflength {_exact(1 / angstrom)} cfenergy {_exact(1 / ev)}",
              f"number_of_elements {len(elements)}", f"elements {' '.join(elements)}",
              *(f"atom_energy {e} {_exact(potential.offsets[e])}" for e in elements),
-             f"cutoff_type {CUTOFFS.index(cutoff[0])} {_exact(cutoff[1])}"]
+             f"cutoff_type {CUTOFF_TYPES.index(cutoff[0])} {_exact(cutoff[1])}"]
     lines += {"none": [], "minmax": ["scale_symmetry_functions"], "center": ["center_symmetry_functions"], "sigma": ["scale_symmetry_functions_sigma"],
               "center-minmax": ["scale_symmetry_functions", "center_symmetry_functions"]}[kind]
     lines += [f"scale_min_short {_exact(low)}", f"scale_max_short {_exact(high)}"]
