@@ -1,5 +1,6 @@
 """What comes in from users is checked here, with messages that name the argument, what was wanted, what came and what to do."""
 
+import contextlib
 import itertools
 import os
 import tempfile
@@ -126,15 +127,25 @@ def write_text(path, text):
 
 
 def write_bytes(path, data):
-    """The same for bytes.  A link is followed; what is no file (a device, a pipe) is left alone: renaming would put a file in its place."""
+    """The same for bytes."""
+    with writing(path) as f:
+        f.write(data)
+
+
+@contextlib.contextmanager
+def writing(path, text=False):
+    """The same for what comes bit by bit: a file, of bytes or of text, that takes the place of `path` in the end, if all went well.
+
+    A link is followed; what is no file (a device, a pipe) is left alone: renaming would put a file in its place.
+    """
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
         raise ValueError(f"{path}: cannot be written (it is no regular file); choose another place")
     try:
         handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         try:
-            with os.fdopen(handle, "wb") as f:
-                f.write(data)
+            with os.fdopen(handle, "w", encoding="utf-8") if text else os.fdopen(handle, "wb") as f:
+                yield f
                 f.flush()
                 os.fsync(f.fileno())
             os.chmod(temporary, 0o666 & ~_umask())

@@ -13,11 +13,8 @@ M. Gastegger et al., J. Chem. Phys. 148, 241709 (2018), types 12 and 13; M. P. B
 Mach. Learn.: Sci. Technol. 2, 035026 (2021), types 20 to 25. The formats are those of n2p2's documentation.
 """
 
-import contextlib
 import itertools
-import os
 import re
-import tempfile
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -734,7 +731,7 @@ def write_data(path, structures, length="bohr", energy="hartree"):
     """
     _, angstrom = unit("length", length, LENGTHS)
     _, ev = unit("energy", energy, ENERGIES)
-    with beside(_check.path("path", path)) as f:
+    with _check.writing(_check.path("path", path), text=True) as f:
         for k, atoms in enumerate(structures):
             f.write(_data_text(atoms, f"structure {k}", angstrom, ev))
 
@@ -761,25 +758,3 @@ def _data_text(atoms, name, angstrom, ev):
         lines.append(" ".join(["atom", *map(_exact, x), symbol, _exact(q), "0.0", *map(_exact, f)]))
     lines += [f"energy {_exact(e.item() / ev)}", f"charge {_exact(_check.number(f'{name}, charge', atoms.info.get('charge', charges.sum())))}", "end", ""]
     return "\n".join(lines)
-
-
-@contextlib.contextmanager
-def beside(path):
-    """A text file to write to that takes the place of `path` in the end, if all went well: for what is too long for _check.write_text."""
-    target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():
-        raise ValueError(f"{path}: cannot be written (it is no regular file); choose another place")
-    try:
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as f:
-                yield f
-                f.flush()
-                os.fsync(f.fileno())
-            os.chmod(temporary, 0o666 & ~_check._umask())
-            os.replace(temporary, target)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except OSError as e:
-        raise ValueError(f"{path}: cannot be written ({e.strerror}); choose another place") from None

@@ -862,3 +862,15 @@ def test_convert_leaves_nothing_half_done_and_takes_units_where_they_mean_someth
     assert found.exit_code == 1 and "line 12" in found.output and [p.name for p in tmp_path.iterdir()] == ["input.data"]
     made().save(tmp_path / "p.nnp")
     assert "a potential is written in its own units" in run(tmp_path / "p.nnp", tmp_path / "out", "--length", "bohr").output
+
+
+def test_training_reads_an_input_data_as_it_is(tmp_path):
+    from fastmd.train import dataset
+
+    atoms = Atoms("OH2", [[0, 0, 0.1], [0.8, 0.6, 0], [-0.8, 0.6, 0]])
+    atoms.calc = SinglePointCalculator(atoms, energy=-2.0, forces=np.arange(9.0).reshape(3, 3))
+    runner.write_data(tmp_path / "input.data", [atoms] * 3)
+    found = dataset.read(tmp_path / "input.data")
+    assert len(found) == 3 and found[2].energy == pytest.approx(-2.0, rel=1e-14)
+    np.testing.assert_allclose(found[1].forces, np.arange(9.0).reshape(3, 3), rtol=1e-13)
+    np.testing.assert_allclose(found[0].atoms.positions, atoms.positions, rtol=1e-13)

@@ -30,7 +30,7 @@ def command(source, target, length, energy):
     """
     import ase.io
 
-    from .. import runner
+    from .. import _check, runner
     from ..potential import NNPotential
     from ..train.dataset import read_frames
     from ._common import may_write
@@ -45,7 +45,7 @@ def command(source, target, length, energy):
     elif runner.is_data(source):
         _ends(target, ".extxyz", "a data set")
         count = 0
-        with runner.beside(target) as f:
+        with _check.writing(target, text=True) as f:
             for atoms in runner.read_data(source, **units):
                 ase.io.write(f, atoms, format="extxyz")
                 count += 1

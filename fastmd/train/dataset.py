@@ -7,7 +7,7 @@ import ase.io
 import numpy as np
 from ase.stress import voigt_6_to_full_3x3_stress
 
-from .. import _check
+from .. import _check, runner
 
 _PREFIXES = ("", "REF_", "ref_", "DFT_", "dft_", "QM_")
 _ENERGY = ("energy", "Energy", "free_energy", "TotEnergy")
@@ -44,7 +44,9 @@ def read(path, group=None):
 
 
 def read_frames(path):
-    """The ase.Atoms of a file, as ASE reads them. Raises ValueError for a file that cannot be read, or is empty."""
+    """The ase.Atoms of a file: what ASE reads, or an input.data of RuNNer's (in bohr and hartree). Raises ValueError for a file that cannot be read, or is empty."""
+    if runner.is_data(path):
+        return list(runner.read_data(path))
     try:
         frames = ase.io.read(path, ":")
     except Exception as e:  # ASE's readers raise whatever their format trips over
