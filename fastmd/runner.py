@@ -17,6 +17,7 @@ import itertools
 import re
 import warnings
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,7 @@ _CHANGES = {  # what would change energies and cannot be done here: what to do a
     "cutoff_alpha": "write it as cutoff_type TYPE ALPHA",
 }
 _SILENT = frozenset("""
+    global_hidden_layers_pair global_nodes_pair global_activation_pair element_hidden_layers_pair element_nodes_pair element_activation_pair
     conv_charge fixed_gausswidth initial_hardness ewald_truncation_error_method ewald_prec screen_electrostatics four_pi_epsilon
     global_hidden_layers_electrostatic global_nodes_electrostatic global_activation_electrostatic element_hidden_layers_electrostatic
     element_nodes_electrostatic element_activation_electrostatic
@@ -195,6 +197,7 @@ def read_potential(folder, length="bohr", energy="hartree"):
     if not folder.is_dir():
         raise ValueError(f"{folder}: expected a folder with input.nn, scaling.data and weights.NNN.data")
     settings = _Settings(folder / "input.nn")
+    _same_units(settings.path, chosen)
     functions = settings.functions()
     scaling = settings.scaling()
     statistics = _read_scaling(folder / "scaling.data", functions, scaling, settings)
@@ -208,6 +211,16 @@ def read_potential(folder, length="bohr", energy="hartree"):
     note = f"the RuNNer or n2p2 folder {_check.printable(folder.resolve().name)}, read as {chosen[0]} and {chosen[2]}"
     return {"functions": functions, "networks": networks, "scaling": scaling, "statistics": statistics, "offsets": offsets,
             "notes": {"source": note}, "units": chosen}
+
+
+def _same_units(path, chosen):
+    """A folder that fastmd wrote says its units: others are a mistake."""
+    with open(path, encoding="utf-8", errors="replace") as f:
+        said = re.match(_OURS + r".*lengths in (\S+) \((\S+) angstrom\), energies in (\S+) \((\S+) eV\)", f.readline(1000))
+    if said and not all(_number(s) is not None and abs(float(s) / mine - 1) < 1e-12 for s, mine in ((said[2], chosen[1]), (said[4], chosen[3]))):
+        name = lambda name, size: size if name == "custom" else name  # noqa: E731
+        raise ValueError(f"{path}, line 1: fastmd wrote this folder in {said[1]} and {said[3]}, it is read as {chosen[0]} and {chosen[2]}; "
+                         f"read it with length {name(said[1], said[2])} and energy {name(said[3], said[4])}")
 
 
 class _Settings:
@@ -237,6 +250,8 @@ class _Settings:
         elif not re.fullmatch("[A-Za-z][A-Za-z0-9_]*", key, re.ASCII):
             line.fail(f"expected a keyword, got {_shown(key)}")
         elif key not in _SILENT:
+            if near := get_close_matches(key.lower(), (*_MODEL, *_REPEATED, *_ALIASES), 1, 0.82):  # passing over a misspelt one would change energies
+                line.fail(f"unknown keyword {_shown(key)}; is {near[0]} meant? Mend it, or take the line out")
             warnings.warn(f"{line.path}, line {line.number}: unknown keyword {_shown(key)} is passed over", stacklevel=5)
 
     def _one(self, key, *counts, needed=False):
@@ -536,11 +551,15 @@ def _write_folder(folder, texts):
     head = folder / "input.nn"
     try:
         folder.mkdir(exist_ok=True)
+        if not head.exists() and (foreign := [n for n in texts if (folder / n).exists()]):
+            raise ValueError(f"{folder}: has a {foreign[0]} that may be another potential's; choose another folder, or remove it")
         if head.exists():
             with open(head, "rb") as f:
                 if not f.read(len(_OURS)) == _OURS.encode():
                     raise ValueError(f"{head}: is there, and fastmd did not write it; choose another folder")
             head.unlink()
+            for old in folder.glob("weights.[0-9][0-9][0-9].data"):
+                old.unlink()
     except OSError as e:
         raise ValueError(f"{folder}: cannot be written to ({e.strerror}); choose another place") from None
     for name, text in texts.items():
@@ -550,8 +569,10 @@ def _write_folder(folder, texts):
 def _settings_text(potential, elements, sorting, cutoff):
     length, angstrom, energy, ev = potential.units
     kind, low, high = potential.scaling
-    lines = [f"{_OURS}: a potential for n2p2 and RuNNer, lengths in {length}, energies in {energy}.",
-             f"# In LAMMPS, units metal: pair_style hdnnp {_exact(potential.cutoff)} dir FOLDER cflength {_exact(1 / angstrom)} cfenergy {_exact(1 / ev)}",
+    reach = np.ceil(1e4 * potential.cutoff + 1e-3) / 1e4  # LAMMPS stops where it is below the cutoff by rounding
+    lines = [f"{_OURS}: a potential for n2p2 and RuNNer, lengths in {length} ({_exact(angstrom)} angstrom), energies in {energy} ({_exact(ev)} eV)",
+             f"# In LAMMPS, units metal: pair_style hdnnp {_exact(reach)} dir FOLDER maxew 1000000 cflength {_exact(1 / angstrom)} cfenergy {_exact(1 / ev)}",
+             f"#                         pair_coeff * * {' '.join(elements)}",
              f"number_of_elements {len(elements)}", f"elements {' '.join(elements)}",
              *(f"atom_energy {e} {_exact(potential.offsets[e])}" for e in elements),
              f"cutoff_type {CUTOFF_TYPES.index(cutoff[0])} {_exact(cutoff[1])}"]
@@ -691,9 +712,9 @@ class _Block:
             if key in self.once:
                 line.fail(f"{key} stands twice in this structure")
             self.once[key] = line.real(1, key)
-        elif key == "comment":
+        elif key == "comment" and len(line.words) > 1:
             self.comments.append(_check.printable(" ".join(row.decode("utf-8", "replace").split()[1:])))
-        else:
+        elif key != "comment":
             line.fail(f"expected comment, lattice, atom, energy, charge or end, got {_shown(key)}")
 
     def atoms(self, end, angstrom, ev):
@@ -737,7 +758,7 @@ def write_data(path, structures, length="bohr", energy="hartree"):
 
 
 def _data_text(atoms, name, angstrom, ev):
-    from .train.dataset import labels
+    from .train.dataset import has_lattice, labels
 
     _check.atoms(atoms)
     found = labels(atoms)
@@ -748,6 +769,13 @@ def _data_text(atoms, name, angstrom, ev):
         raise ValueError(f"{name}: expected an energy and forces ({len(atoms)}, 3) of at least one atom, got {e.shape} and {forces.shape}")
     if len(set(atoms.pbc)) > 1:
         raise ValueError(f"{name}: is periodic in some directions only, input.data knows all or none")
+    if atoms.pbc.all() and not has_lattice(atoms):
+        raise ValueError(f"{name}: is periodic, but its cell spans no volume")
+    if not all(atoms.numbers > 0):
+        raise ValueError(f"{name}: has an atom without an element (X)")
+    with np.errstate(over="ignore"):
+        if not all(np.isfinite(x).all() for x in (atoms.positions / angstrom, atoms.cell.array / angstrom, forces * (angstrom / ev), e / ev)):
+            raise ValueError(f"{name}: its numbers are not finite in these units")
     charges = atoms.get_initial_charges()
     lines = ["begin"]
     if comment := " ".join(_check.printable(atoms.info.get("comment", "")).split()):

@@ -500,7 +500,7 @@ def test_units_and_networks_of_their_own_come_back(tmp_path):
     back.to_runner(tmp_path / "again")
     assert same(back, fastmd.NNPotential.from_runner(tmp_path / "again"))
     text = (tmp_path / "out" / "input.nn").read_text()
-    assert "lengths in bohr, energies in hartree" in text and "cflength 1.8897" in text and "cfenergy 0.036749" in text
+    assert "lengths in bohr (0.5291772105638411 angstrom), energies in hartree" in text and "cflength 1.8897" in text and "cfenergy 0.036749" in text
 
 
 @pytest.mark.parametrize("hidden", [(), (3,), (4, 5)])
@@ -874,3 +874,55 @@ def test_training_reads_an_input_data_as_it_is(tmp_path):
     assert len(found) == 3 and found[2].energy == pytest.approx(-2.0, rel=1e-14)
     np.testing.assert_allclose(found[1].forces, np.arange(9.0).reshape(3, 3), rtol=1e-13)
     np.testing.assert_allclose(found[0].atoms.positions, atoms.positions, rtol=1e-13)
+
+
+@pytest.mark.parametrize("comment", ["", "C:\\dft\\run1\\", "ends with =", 'a\\"b', "_JSON {", "_JSON [1]", "plain words", "007 = T"])
+def test_no_comment_costs_an_extxyz_its_labels(comment, tmp_path):
+    (tmp_path / "input.data").write_text(f"begin\ncomment {comment}\natom 0 0 0 H 0 0 .01 0 0\natom 0 0 1.4 H 0 0 -.01 0 0\nenergy -1.1\ncharge 0\nend\n")
+    done = CliRunner().invoke(main, ["convert", str(tmp_path / "input.data"), str(tmp_path / "o.extxyz")])
+    assert done.exit_code == 0, done.output
+    back = ase.io.read(tmp_path / "o.extxyz")
+    assert back.get_potential_energy() == pytest.approx(-1.1 * units.Hartree) and back.get_forces().shape == (2, 3)
+    if comment == "plain words":
+        assert back.info["comment"] == comment
+
+
+@pytest.mark.parametrize("line, meant", [("Cutoff_Type 2", "cutoff_type"), ("scale_symetry_functions", "scale_symmetry_functions"), ("nnp_typ 4G-HDNNP", "nnp_type"),
+                                         ("atom_energies H 1", "atom_energy"), ("normalise_nodes", "normalize_nodes")])
+def test_a_misspelt_keyword_of_the_model_is_an_error(line, meant, tmp_path):
+    folder = write(tmp_path / "p", INPUT + line + "\n")
+    with pytest.raises(ValueError, match=f"input.nn, line .*unknown keyword .* is {meant} meant"):
+        fastmd.NNPotential.from_runner(folder)
+
+
+def test_a_folder_of_ours_is_not_read_in_other_units(tmp_path):
+    potential = fastmd.NNPotential.from_runner(write(tmp_path / "p", INPUT), length="angstrom", energy="eV")
+    potential.to_runner(tmp_path / "q")
+    with pytest.raises(ValueError, match="line 1: fastmd wrote this folder in angstrom and eV, it is read as bohr and hartree; read it with length angstrom and energy eV"):
+        fastmd.NNPotential.from_runner(tmp_path / "q")
+    assert fastmd.NNPotential.from_runner(tmp_path / "q", "angstrom", 1.0).cutoff == potential.cutoff
+    line = (tmp_path / "q" / "input.nn").read_text().splitlines()[1]
+    assert float(line.split("hdnnp ")[1].split()[0]) > potential.cutoff
+
+
+def test_files_of_others_are_not_written_over(tmp_path):
+    potential = fastmd.NNPotential.from_runner(write(tmp_path / "p", INPUT), length="angstrom", energy="eV")
+    (tmp_path / "q").mkdir()
+    (tmp_path / "q" / "scaling.data").write_text("precious")
+    with pytest.raises(ValueError, match="has a scaling.data that may be another potential's"):
+        potential.to_runner(tmp_path / "q")
+    assert (tmp_path / "q" / "scaling.data").read_text() == "precious"
+    potential.to_runner(tmp_path / "r")
+    (tmp_path / "r" / "weights.099.data").write_text("left by an older potential")
+    potential.to_runner(tmp_path / "r")
+    assert not (tmp_path / "r" / "weights.099.data").exists()
+
+
+@pytest.mark.parametrize("change, message", [(lambda a: a.set_pbc(True), "is periodic, but its cell spans no volume"), (lambda a: a.set_atomic_numbers([0, 1]), r"an atom without an element \(X\)")])
+def test_what_could_not_be_read_again_is_not_written(change, message, tmp_path):
+    atoms = Atoms("H2", [[0, 0, 0], [0, 0, 0.7]])
+    change(atoms)
+    atoms.calc = SinglePointCalculator(atoms, energy=-1.0, forces=np.zeros((2, 3)))
+    with pytest.raises(ValueError, match=message):
+        runner.write_data(tmp_path / "input.data", [atoms])
+    assert not list(tmp_path.iterdir())

@@ -1,5 +1,6 @@
 """fastmd convert"""
 
+import re
 from pathlib import Path
 
 import click
@@ -47,6 +48,8 @@ def command(source, target, length, energy):
         count = 0
         with _check.writing(target, text=True) as f:
             for atoms in runner.read_data(source, **units):
+                if "comment" in atoms.info:  # extxyz has no way to escape what it takes for its own syntax
+                    atoms.info["comment"] = re.sub(r"[^\w .,:;()+/-]", "_", atoms.info["comment"]).lstrip("_") or "none"
                 ase.io.write(f, atoms, format="extxyz")
                 count += 1
         click.echo(f"{target}: {count} structures")
