@@ -8,7 +8,7 @@ import numpy as np
 from . import _check, _core
 from .network import Network
 from .pairs import Pairs, find_pairs
-from .symmetry import SymmetryFunction, _exact, file_lines, species
+from .symmetry import _exact, file_lines, functions_of, species
 
 
 @dataclass(frozen=True)
@@ -137,15 +137,9 @@ class NNPotential(Potential):
         if not core.has_network:
             raise ValueError(f"{name}: holds symmetry functions only, no network")
         elements = core.elements
-        functions, networks, statistics = {}, {}, {}
-        for k, e in enumerate(elements):
-            functions[e] = []
-            for q in range(core.n_functions(k)):
-                f = core.function(k, q)
-                a, b = f.pop("a"), f.pop("b")
-                functions[e].append(SymmetryFunction(elements=tuple(elements[x] for x in (a, b) if x >= 0), **f))
-            networks[e] = Network(tuple(core.layers(k)))
-            statistics[e] = core.statistics(k)
+        functions = functions_of(core)
+        networks = {e: Network(tuple(core.layers(k))) for k, e in enumerate(elements)}
+        statistics = {e: core.statistics(k) for k, e in enumerate(elements)}
         if any(s is None for s in statistics.values()):
             statistics = None
         offsets = {e: core.offset(k) for k, e in enumerate(elements)}

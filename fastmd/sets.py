@@ -12,7 +12,7 @@ from ase.data import atomic_numbers, chemical_symbols
 from . import _check, _core
 from ._progress import Bar
 from .pairs import find_pairs
-from .symmetry import _FIELDS, G2, G5, Descriptor, SymmetryFunction, _exact, file_lines
+from .symmetry import _FIELDS, G2, G5, Descriptor, SymmetryFunction, _exact, file_lines, functions_of
 
 _ZETAS = (1, 4, 16, 2, 8, 32)  # powers of two, so cheap; the first few span the angles, the others go between and beyond
 _LARGEST = 5000  # functions of an element: their correlations take 200 MB
@@ -404,12 +404,10 @@ def load_set(path):
     """
     path = _check.path("path", path)
     core = _core.Core(_check.read_bytes(path), path)
-    functions, elements = {}, core.elements
-    for k, e in enumerate(elements):
-        found = [core.function(k, q) for q in range(core.n_functions(k))]
-        if not found:
+    functions = functions_of(core)
+    for e, fs in functions.items():
+        if not fs:
             raise ValueError(f"{path}: element {e} has no functions")
-        functions[e] = [SymmetryFunction(elements=tuple(elements[x] for x in (f.pop("a"), f.pop("b")) if x >= 0), **f) for f in found]
     return in_angstrom(functions, core.unit(0)[1])
 
 

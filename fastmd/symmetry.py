@@ -206,6 +206,15 @@ def file_lines(functions, statistics=None):
     return lines
 
 
+def functions_of(core):
+    """{element: [SymmetryFunction, ...]} of a parsed file, in the file's units."""
+    elements, found = core.elements, {}
+    for k, e in enumerate(elements):
+        rows = [core.function(k, q) for q in range(core.n_functions(k))]
+        found[e] = [SymmetryFunction(elements=tuple(elements[x] for x in (f.pop("a"), f.pop("b")) if x >= 0), **f) for f in rows]
+    return found
+
+
 def species(symbols, elements):
     """(n,) int32: the number of each symbol in `elements`. Raises ValueError that names what is missing."""
     index = {e: k for k, e in enumerate(elements)}
