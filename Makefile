@@ -10,13 +10,14 @@ export PIP_CONSTRAINT := constraints.txt
 export PIP_BUILD_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-slow bench docs clean
+.PHONY: help demo test test-slow sanitize bench docs clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo        train a potential for silicon and run molecular dynamics with it; the results land in demo/"
 	@echo "make test        build and run the tests"
 	@echo "make test-slow   the tests that take minutes"
+	@echo "make sanitize    the tests on a core built with ASan and UBSan (a quarter of an hour)"
 	@echo "make bench       time the kernels on one thread"
 	@echo "make docs        build the tutorial and the API reference into site/"
 	@echo "make clean       remove .venv and all that was built"
@@ -32,6 +33,10 @@ test: .venv/made-test
 
 test-slow: .venv/made-test
 	$(BIN)/python -m pytest -m slow
+
+sanitize: .venv/made-test
+	$(BIN)/pip install -q setuptools cython
+	PYTHON=$(BIN)/python tests/sanitize.sh
 
 bench: .venv/made-test
 	FASTMD_THREADS=1 $(BIN)/python -m pytest bench --benchmark-columns=min,median,rounds --benchmark-sort=name

@@ -1,5 +1,6 @@
 """Builds libfastmd (plain C++, one library for each instruction set) and the Cython face over it. All else is in pyproject.toml."""
 
+import os
 import platform
 import shutil
 from pathlib import Path
@@ -12,7 +13,15 @@ HEADERS = sorted(str(p) for p in CORE.glob("*.h*"))
 EXPORTS = str(CORE / "exports.map")
 # Single flags in place of -ffast-math, which would break NaN checks and flush subnormals for the whole process.
 FLAGS = ["-std=c++17", "-O3", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden", "-fno-gnu-unique", "-Wall", "-Wextra"]
-ISAS = {"baseline": []}
+# FASTMD_SANITIZE=1: a build that reports wrong addresses and goes on, and stops at an undefined operation; see tests/sanitize.sh.
+SANITIZE = []
+if os.environ.get("FASTMD_SANITIZE"):
+    SANITIZE = ["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined,float-cast-overflow",
+                "-fsanitize-recover=address", "-fno-sanitize-recover=undefined,float-cast-overflow"]
+if platform.machine() in ("aarch64", "arm64"):
+    ISAS = {"neon": []}
+else:
+    ISAS = {"baseline": []}
 if platform.machine() in ("x86_64", "AMD64"):
     ISAS["avx2"] = ["-mavx2", "-mfma"]
     # GCC 12 takes the "undefined" register of its own intrinsics for an uninitialised variable.
@@ -47,12 +56,12 @@ class Build(build_ext):
 
 def library(name, source, flags=(), libraries=()):
     return Library(f"fastmd.lib.{name}", [source], language="c++", depends=[*HEADERS, EXPORTS], include_dirs=[str(CORE)],
-                   extra_compile_args=FLAGS + list(flags), extra_link_args=[f"-Wl,--version-script={EXPORTS}"], libraries=list(libraries))
+                   extra_compile_args=FLAGS + list(flags) + SANITIZE, extra_link_args=[f"-Wl,--version-script={EXPORTS}", *SANITIZE], libraries=list(libraries))
 
 
 extensions = [library(f"libfastmd_{isa}", f"fastmd_ext/isa/{isa}.cpp", flags) for isa, flags in ISAS.items()]
 extensions.append(library("libfastmd", str(CORE / "libfastmd.cpp"), libraries=["dl", "pthread"]))
 extensions.append(Extension("fastmd._core", ["fastmd_ext/_core.pyx"], depends=HEADERS, include_dirs=[str(CORE)],
-                            libraries=["fastmd"], runtime_library_dirs=["$ORIGIN/lib"]))
+                            extra_compile_args=SANITIZE, extra_link_args=SANITIZE, libraries=["fastmd"], runtime_library_dirs=["$ORIGIN/lib"]))
 
 setup(ext_modules=extensions, cmdclass={"build_ext": Build})

@@ -47,8 +47,8 @@ def outside_range(potential, atoms, pairs=None):
     """
     if not _ranges(potential):
         raise ValueError(f"potential: {potential!r} has no ranges of its training data (no `stats` in its file)")
-    symbols, x, cell, pbc = _check.atoms(atoms)
-    kinds = potential.species(symbols)
+    numbers, x, cell, pbc = _check.atoms(atoms)
+    kinds = potential._kinds(numbers)
     if pairs is None:
         pairs = find_pairs(atoms, potential.cutoff)
     pairs.check(x, cell, pbc, potential.cutoff)
@@ -110,19 +110,22 @@ class Watched:
         self.counts = {}  # {(element, function or kind of distance): times}
         self._warned = getattr(self, "_warned", set())
 
-    def evaluate(self, species, positions, cell, pairs):
+    def evaluate(self, species, positions, cell, pairs, **more):
         if not self.active:
-            return self.potential.evaluate(species, positions, cell, pairs)
+            return self.potential.evaluate(species, positions, cell, pairs, **more)
         outside = np.zeros(len(positions), np.int32)
-        result = self.potential.evaluate(species, positions, cell, pairs, outside=outside)
+        result = self.potential.evaluate(species, positions, cell, pairs, outside=outside, **more)
         self.evaluations += 1
-        if outside.any():
+        if np.count_nonzero(outside):
             self._report(species, positions, cell, pairs)
         return result
 
     def _report(self, species, positions, cell, pairs):
+        found = _details(self.potential, species, positions, cell, pairs)
+        if not found:  # in float64; float32 came out beyond the edge by rounding
+            return
         self.evaluations_outside += 1
-        for o in _details(self.potential, species, positions, cell, pairs):
+        for o in found:
             key = o.element, o.what.split(" to atom")[0]
             self.counts[key] = self.counts.get(key, 0) + 1
             if self.policy == "raise":

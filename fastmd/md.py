@@ -15,12 +15,12 @@ import numpy as np
 from ase import Atoms, units
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from . import _check, _store
+from . import _check, _core, _store
 from ._progress import Bar
 from .calculator import Calculator
 from .extrapolation import ExtrapolationError, ExtrapolationWarning, Watched
 from .pairs import Verlet
-from .potential import Potential
+from .potential import NNPotential, Potential
 
 __all__ = ["MD", "Thermo", "maxwell_boltzmann"]
 
@@ -90,12 +90,14 @@ class MD:
             raise ValueError("atoms: momenta must be finite; set them anew, say with maxwell_boltzmann")
         self._atoms = atoms
         self._masses = masses[:, None]
-        self._half_kick = np.repeat(0.5 * self.timestep * units.fs**2 / self._masses, 3, axis=1)  # eV/angstrom to angstrom/fs
-        self._work = np.empty_like(self.positions)
+        self._half_kick = 0.5 * self.timestep * units.fs**2 / masses  # eV/angstrom to angstrom/fs
+        self._fastest = (_FARTHEST / self.timestep) ** 2
+        self._normal = np.empty_like(self.positions)
         self._thermostat = temperature is not None
-        self.target = None
+        self.target, self._ramp = None, False
         if self._thermostat:
             self._points = _points(temperature)
+            self._ramp = len(self._points) > 1
             self._friction = _check.number("friction", friction, "1/fs", above=0)
             self._keep = math.exp(-self._friction * self.timestep)
             self._rng = _check.generator("seed", seed)
@@ -298,58 +300,54 @@ class MD:
 
     def _advance(self):
         """One step, in place."""
-        x, v, work, dt = self.positions, self.velocities, self._work, self.timestep
-        np.multiply(self._half_kick, self.forces, out=work)
-        v += work
-        self._check_speed()
+        x, v = self.positions, self.velocities
         if self._thermostat:
-            np.multiply(v, 0.5 * dt, out=work)
-            x += work
-            self._rng.standard_normal(out=work)
-            work *= self._noise
-            v *= self._keep
-            v += work
-            np.multiply(v, 0.5 * dt, out=work)
-            x += work
+            self._rng.standard_normal(out=self._normal)
+            slow = _core.kick_and_drift(x, v, self.forces, self._half_kick, self.timestep, self._fastest, self._normal, self._noise, self._keep)
         else:
-            np.multiply(v, dt, out=work)
-            x += work
+            slow = _core.kick_and_drift(x, v, self.forces, self._half_kick, self.timestep, self._fastest)
+        if not slow:
+            self._blown_up()
         self.step += 1
-        if self._thermostat:
+        if self._ramp:
             self._aim()
-        self._evaluate()
-        np.multiply(self._half_kick, self.forces, out=work)
-        v += work
+        self._compute()
+        if not (_core.kick(v, self.forces, self._half_kick) and math.isfinite(self.energy)):
+            self._not_finite()
 
     def _aim(self):
         """Where the thermostat aims at this step, and the noise that goes with it."""
         target = float(np.interp(self.step, *self._points.T))
         if target != self.target:
             self.target = target
-            self._noise = np.sqrt((1 - self._keep**2) * units.kB * target * units.fs**2 / self._masses).repeat(3, axis=1)
+            self._noise = np.sqrt((1 - self._keep**2) * units.kB * target * units.fs**2 / self._masses[:, 0])
 
     def _evaluate(self):
+        self._compute()
+        if not (math.isfinite(self.energy) and _check.finite(self.forces)):
+            self._not_finite()
+
+    def _compute(self):
         try:
-            self.energy, self.forces = self._engine(self.positions)
+            self.energy, forces = self._engine(self.positions)
         except ExtrapolationError as error:
             raise ExtrapolationError(f"step {self.step}: {error}") from None
         except ValueError as error:
             raise RuntimeError(f"step {self.step}: {error}") from error
-        if not math.isfinite(self.energy + np.vdot(self.forces, self.forces)):
-            bad = ~np.isfinite(self.forces).all(axis=1)
-            where = f"the force on atom {np.argmax(bad)}" if bad.any() else f"the energy ({self.energy})"
-            raise RuntimeError(f"step {self.step}: {where} is not finite; is the potential good for this structure?")
+        self.forces = np.ascontiguousarray(forces, float)
 
-    def _check_speed(self):
-        """Stop before atoms fly so far that even the neighbour search would choke.  The sum is a cheap first look."""
-        v = self.velocities
-        if not math.sqrt(np.vdot(v, v)) * self.timestep < _FARTHEST:
-            speed = np.linalg.norm(v, axis=1)
-            fastest = np.argmax(speed)
-            if not speed[fastest] * self.timestep < _FARTHEST:
-                raise RuntimeError(f"step {self.step}: atom {fastest} is about to move {speed[fastest] * self.timestep:.3g} "
-                                   f"angstrom in one step of {self.timestep:g} fs, the simulation has blown up; take a "
-                                   "smaller timestep, relax the start, or mistrust the potential here")
+    def _not_finite(self):
+        bad = ~np.isfinite(self.forces).all(axis=1)
+        where = f"the force on atom {np.argmax(bad)}" if bad.any() else f"the energy ({self.energy})"
+        raise RuntimeError(f"step {self.step}: {where} is not finite; is the potential good for this structure?")
+
+    def _blown_up(self):
+        """Stop before atoms fly so far that even the neighbour search would choke."""
+        speed = np.linalg.norm(self.velocities, axis=1)
+        fastest = np.argmax(speed)
+        raise RuntimeError(f"step {self.step}: atom {fastest} is about to move {speed[fastest] * self.timestep:.3g} "
+                           f"angstrom in one step of {self.timestep:g} fs, the simulation has blown up; take a "
+                           "smaller timestep, relax the start, or mistrust the potential here")
 
     def _row(self):
         """In the order of Thermo."""
@@ -455,12 +453,14 @@ class _Direct:
         self._evaluate = self._watched.evaluate
         self._species = potential.species(atoms.get_chemical_symbols())
         self._cell, self._pbc = np.array(atoms.cell), atoms.pbc.copy()
-        self._verlet = Verlet(potential.cutoff)
+        self._ready = {}
+        self.list_at(atoms.positions)
         self._volume = atoms.get_volume() if self._pbc.all() else None
 
     def __call__(self, positions):
-        pairs = self._verlet.pairs(positions, self._cell, self._pbc)
-        energy, _, forces, self._virial = self._evaluate(self._species, positions, self._cell, pairs)
+        if positions is not self._x or not self._verlet.holds(positions):
+            self._list(positions)
+        energy, _, forces, self._virial = self._evaluate(self._species, positions, self._cell, self._pairs, **self._ready)
         return energy, forces
 
     def totals(self):
@@ -471,12 +471,17 @@ class _Direct:
 
     def listed(self):
         """(n, 3) positions at which the neighbour list was made"""
-        return self._verlet._positions.copy()
+        return self._verlet.positions
 
     def list_at(self, positions):
         """Make the list anew as it was made there."""
-        self._verlet = Verlet(self._verlet.cutoff)
-        self._verlet.pairs(positions, self._cell, self._pbc)
+        self._verlet = Verlet(self._watched.potential.cutoff)
+        self._list(positions)
+
+    def _list(self, positions):
+        self._x, self._pairs = positions, self._verlet.pairs(positions, self._cell, self._pbc)
+        if isinstance(self._watched.potential, NNPotential):
+            self._ready = {"system": self._watched.potential.system(self._species, positions, self._cell, self._pairs)}
 
     def stress(self):
         return None if self._volume is None else -self._virial.flat[[0, 4, 8, 5, 2, 1]] / self._volume

@@ -54,9 +54,9 @@ class Network:
         kinds = [activation] * len(hidden) + ["identity"]
         return cls(tuple((rng.normal(0, n_in**-0.5, (n_out, n_in)), np.zeros(n_out), a) for n_in, n_out, a in zip(sizes, sizes[1:], kinds)))
 
-    def lines(self, element):
-        """The `network` section of a potential file (the format is described in fastmd_ext/core/nnp.hpp)."""
-        found = [f"network {element} {len(self.layers)}"]
+    def lines(self, element, member=1):
+        """The `network` section of a potential file (the format is described in fastmd_ext/core/nnp.hpp); member: which of a committee, from 1 on."""
+        found = [f"network {element} {len(self.layers)}" + (f" member {member}" if member > 1 else "")]
         for w, b, activation in self.layers:
             found.append(f"layer {w.shape[0]} {w.shape[1]} {activation}")
             found += [" ".join(map(repr, row)) for row in np.column_stack([w, b]).tolist()]
@@ -80,6 +80,19 @@ class Network:
 
     def __reduce__(self):
         return Network, (self.layers,)
+
+    @property
+    def sizes(self):
+        """Inputs, nodes of each hidden layer, 1"""
+        return (self.n_inputs, *(len(b) for _, b, _ in self.layers))
+
+    @property
+    def shape(self):
+        """All but the weights"""
+        return self.sizes, tuple(a for _, _, a in self.layers)
+
+    def __str__(self):
+        return f"{'-'.join(map(str, self.sizes))} {' '.join(self.shape[1])}"
 
     @property
     def n_inputs(self):

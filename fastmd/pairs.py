@@ -32,7 +32,7 @@ class Pairs:
             raise ValueError(f"pairs: made for {len(self.first) - 1} atoms, the structure has {len(positions)}")
         if self.cutoff < cutoff:
             raise ValueError(f"pairs: their cutoff of {self.cutoff:g} angstrom is below the {cutoff:g} that is needed")
-        if not (np.array_equal(self._positions, positions) and np.array_equal(self._cell, _lattice(cell, pbc)) and np.array_equal(self._pbc, pbc)):
+        if not (_check.equal(self._positions, positions) and _vectors(self._cell, self._pbc) == _vectors(cell, pbc)):
             raise ValueError("pairs: made for other positions or another cell; make them anew with find_pairs")
 
     @property
@@ -63,15 +63,20 @@ def find_pairs(atoms, cutoff=6.0):
     Source: D. Frenkel, B. Smit, Understanding Molecular Simulation, appendix F.
     """
     _, x, cell, pbc = _check.atoms(atoms)
-    return _pairs(x.copy(), cell, pbc, _check.number("cutoff", cutoff, "angstrom", above=0))
+    return _pairs(x, cell, pbc, _check.number("cutoff", cutoff, "angstrom", above=0))
 
 
-def _lattice(cell, pbc):
-    return np.where(np.asarray(pbc, bool)[:, None], cell, 0.0)  # open directions have no lattice vector, whatever was given
+_OPEN = [0.0, 0.0, 0.0]
 
 
-def _pairs(x, cell, pbc, cutoff):
-    cell, pbc = _lattice(cell, pbc), np.array(pbc, np.int32)
+def _vectors(cell, pbc):
+    """The lattice vectors, as lists; open directions have none, whatever was given."""
+    return [vector if periodic else _OPEN for vector, periodic in zip(np.asarray(cell).tolist(), np.asarray(pbc).tolist())]
+
+
+def _pairs(positions, cell, pbc, cutoff):
+    """find_pairs of checked arrays, which the list keeps copies of"""
+    x, cell, pbc = np.array(positions, float), np.array(_vectors(cell, pbc)), np.array(pbc, np.int32)
     return Pairs(*_core.find_pairs(x, cell, pbc, cutoff), cutoff, x, cell, pbc)
 
 
@@ -92,19 +97,21 @@ class Verlet:
 
     def pairs(self, positions, cell, pbc):
         """Pairs that hold every pair with r < cutoff of these positions, and some beyond; d and r are those of the last rebuild."""
-        cell, pbc = _check.floats("cell", cell), np.asarray(pbc, bool)
-        if cell.shape != (3, 3) or pbc.shape != (3,) or np.shape(positions)[1:] != (3,):
-            raise ValueError(f"expected positions (n, 3), cell (3, 3) and pbc (3,), got {np.shape(positions)}, {cell.shape} and {pbc.shape}")
-        if self._list is None or self._moved(positions) or not (np.array_equal(cell, self._cell) and np.array_equal(pbc, self._pbc)):
-            x = np.array(positions, float)
-            self._list = _pairs(x, cell, pbc, self.cutoff + self.skin)
-            self._positions, self._cell, self._pbc = x, cell.copy(), pbc.copy()
+        box = np.asarray(cell).tolist(), np.asarray(pbc).tolist()
+        if self._list is None or box != self._box or not self.holds(positions):
+            cell, pbc = _check.floats("cell", cell), np.asarray(pbc, bool)
+            if cell.shape != (3, 3) or pbc.shape != (3,) or np.shape(positions)[1:] != (3,):
+                raise ValueError(f"expected positions (n, 3), cell (3, 3) and pbc (3,), got {np.shape(positions)}, {cell.shape} and {pbc.shape}")
+            self._list, self._box = _pairs(positions, cell, pbc, self.cutoff + self.skin), box
             self.rebuilds += 1
         return self._list
 
-    def _moved(self, positions):
-        if len(positions) != len(self._positions):
-            return True
-        d = positions - self._positions
-        # NaN compares false on every side: `not <=` takes it for moved, and the search then says what is wrong.
-        return len(d) > 0 and not np.einsum("ia,ia->i", d, d).max() <= (self.skin / 2) ** 2
+    @property
+    def positions(self):
+        """(n, 3) angstrom, at which the list was made"""
+        return self._list._positions.copy()
+
+    def holds(self, positions):
+        """Whether the list is good for these positions, (n, 3), in the cell it was made for. (Never for NaN, of which the search then says where.)"""
+        x, old = np.ascontiguousarray(positions, float), self._list._positions
+        return x.shape == old.shape and _core.farthest(x, old) <= (self.skin / 2) ** 2

@@ -517,6 +517,8 @@ def write_potential(potential, folder):
     elements = sorted(potential.elements, key=atomic_numbers.get)
     if atomic_numbers[elements[0]] < 1:
         raise ValueError(f"to_runner: the files of RuNNer and n2p2 cannot hold the element {elements[0]}")
+    if potential.n_members > 1:
+        raise ValueError(f"to_runner: the files of RuNNer and n2p2 hold one network per element, the potential is a committee of {potential.n_members}; write each of its members to a folder of its own")
     if potential.repulsion is not None:
         raise ValueError("to_runner: the files of RuNNer and n2p2 cannot hold a repulsion; train without one")
     if potential.statistics is None:

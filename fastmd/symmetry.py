@@ -328,8 +328,8 @@ class Descriptor:
         """{element: (atoms of it, functions)}: the values of a structure, atoms in their order."""
         from .pairs import find_pairs
 
-        symbols, x, cell, pbc = _check.atoms(atoms)
-        s = species(symbols, self.elements)
+        _, x, cell, pbc = _check.atoms(atoms)
+        s = species(atoms.get_chemical_symbols(), self.elements)
         if pairs is None:
             pairs = find_pairs(atoms, self.cutoff)
         pairs.check(x, cell, pbc, self.cutoff)

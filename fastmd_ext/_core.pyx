@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
-"""Typed faces over fastmd.h and nothing else: arrays in, arrays out, the lock released. Shapes and dtypes are checked by the callers in
+"""Typed faces over fastmd.h: arrays in, arrays out, the lock released. And, at the end, the loops of a step of molecular dynamics. Shapes and dtypes are checked by the callers in
 fastmd/, by Cython's typed arguments, and once more inside the library."""
 
 import numpy as np
@@ -25,6 +25,7 @@ cdef extern from "fastmd.h" nogil:
         double cutoff
         const char *cutoff_type
         double alpha
+        int way
     ctypedef struct fastmd_system:
         size_t size
         int64_t n, n_all
@@ -38,6 +39,7 @@ cdef extern from "fastmd.h" nogil:
         int threads
         const int64_t *edge_row
         const double *rows
+        int32_t precision
     ctypedef struct fastmd_result:
         size_t size
         double *energy
@@ -47,6 +49,8 @@ cdef extern from "fastmd.h" nogil:
         double *virials
         double *edges
         int32_t *outside
+        double *member_energies
+        double *member_forces
     ctypedef struct fastmd_pair_term:
         int a, b
         const char *kind
@@ -75,6 +79,7 @@ cdef extern from "fastmd.h" nogil:
     int fastmd_get_function(const fastmd_potential *, int, int, fastmd_function *)
     const char *fastmd_scaling(const fastmd_potential *, double *, double *)
     const double *fastmd_statistics(const fastmd_potential *, int)
+    int fastmd_n_members(const fastmd_potential *)
     int fastmd_n_layers(const fastmd_potential *, int)
     int fastmd_get_layer(const fastmd_potential *, int, int, int *, int *, const char **, const double **, const double **)
     int fastmd_n_pair_terms(const fastmd_potential *)
@@ -205,6 +210,14 @@ cdef class Core:
             parameters["lambda_"] = parameters.pop("lambda")
         return dict(kind=f.kind, a=f.a, b=f.b, cutoff=f.cutoff, cutoff_type=f.cutoff_type.decode(), alpha=f.alpha, **parameters)
 
+    def way(self, int e, int k):
+        """How function k is computed: 0 a sum over neighbours, 1 over triplets, 2 over neighbours by moments, 3 over triplets whose r_jk is inside"""
+        cdef fastmd_function f
+        f.size = sizeof(fastmd_function)
+        if fastmd_get_function(self.p, e, k, &f):
+            _raise()
+        return f.way
+
     def scaling(self):
         cdef double low, high
         name = fastmd_scaling(self.p, &low, &high)
@@ -219,14 +232,19 @@ cdef class Core:
         _copy(out, s, out.nbytes)
         return out
 
-    def layers(self, int e):
+    @property
+    def n_members(self):
+        return fastmd_n_members(self.p)
+
+    def layers(self, int e, int member=0):
         """[(weights (out, in), bias (out,), activation)]"""
         cdef int n_in, n_out
         cdef const char *activation
         cdef const double *weights
         cdef const double *bias
+        cdef int n = fastmd_n_layers(self.p, e)
         found = []
-        for l in range(fastmd_n_layers(self.p, e)):
+        for l in range(member * n, (member + 1) * n):
             if fastmd_get_layer(self.p, e, l, &n_in, &n_out, &activation, &weights, &bias):
                 _raise()
             w, b = np.empty((n_out, n_in)), np.empty(n_out)
@@ -279,12 +297,17 @@ cdef class Core:
         _size("virials", virials, 9 * s.s.n)
         _size("edges", edges, 3 * s.s.first[s.s.n])
 
-    def compute(self, System s, energies=None, forces=None, virial=None, virials=None, edges=None, outside=None):
+    def compute(self, System s, energies=None, forces=None, virial=None, virials=None, edges=None, outside=None, member_energies=None, member_forces=None):
         self._check_result(s, energies, forces, virial, virials, edges)
         _size("outside", outside, s.s.n)
+        if member_energies is not None:
+            _size("member_energies", member_energies, fastmd_n_members(self.p) * s.s.n)
+        if member_forces is not None:
+            _size("member_forces", member_forces, fastmd_n_members(self.p) * 3 * s.s.n_all)
         cdef double energy = 0
         cdef int32_t[::1] o
-        cdef fastmd_result r = fastmd_result(sizeof(fastmd_result), &energy, _d(energies), _d(forces), _d(virial), _d(virials), _d(edges), NULL)
+        cdef fastmd_result r = fastmd_result(sizeof(fastmd_result), &energy, _d(energies), _d(forces), _d(virial), _d(virials), _d(edges), NULL,
+                                           _d(member_energies), _d(member_forces))
         if outside is not None and s.s.n:
             o = outside
             r.outside = &o[0]
@@ -317,7 +340,7 @@ cdef class Core:
     def vjp(self, System s, const int64_t[::1] row, g, forces=None, virial=None, virials=None, edges=None):
         self._check_result(s, None, forces, virial, virials, edges)
         self._check_rows(s, row, g.size, False)
-        cdef fastmd_result r = fastmd_result(sizeof(fastmd_result), NULL, NULL, _d(forces), _d(virial), _d(virials), _d(edges), NULL)
+        cdef fastmd_result r = fastmd_result(sizeof(fastmd_result), NULL, NULL, _d(forces), _d(virial), _d(virials), _d(edges), NULL, NULL, NULL)
         cdef double *pg = _d(g)
         cdef int code
         with nogil:
@@ -360,11 +383,12 @@ cdef class Core:
 
 
 cdef class System:
-    """The arrays of one structure (or of several laid end to end), kept alive while their addresses are in use."""
+    """The arrays of one structure (or of several laid end to end), kept alive while their addresses are in use.
+    precision: 0 float64, 1 mixed, 2 float32, of Core.compute."""
     cdef fastmd_system s
     cdef object keep, kept_rows
 
-    def __init__(self, const int32_t[::1] species, const int64_t[::1] first, const int32_t[::1] j, shift=None, x=None, cell=None, d=None, int threads=0):
+    def __init__(self, const int32_t[::1] species, const int64_t[::1] first, const int32_t[::1] j, shift=None, x=None, cell=None, d=None, int threads=0, int precision=0):
         cdef const int32_t[:, ::1] sh
         cdef const double[:, ::1] a
         n = first.shape[0] - 1
@@ -378,7 +402,7 @@ cdef class System:
         self.s.first = &first[0]
         self.s.j = &j[0] if j.shape[0] else NULL
         self.s.shift, self.s.x, self.s.cell, self.s.d = NULL, NULL, NULL, NULL
-        self.s.threads = threads
+        self.s.threads, self.s.precision = threads, precision
         self.s.edge_row, self.s.rows = NULL, NULL
         if shift is not None and j.shape[0]:
             sh = shift
@@ -401,3 +425,99 @@ cdef class System:
                 raise ValueError(f"d: shape ({a.shape[0]}, {a.shape[1]}), expected ({j.shape[0]}, 3)")
             self.s.d = &a[0, 0]
         self.keep = (species, first, j, shift, x, cell, d)
+
+    def use(self, int threads, int precision):
+        self.s.threads, self.s.precision = threads, precision
+
+
+def finite(const double[::1] a):
+    """Whether all are finite numbers"""
+    cdef Py_ssize_t k
+    cdef double bad = 0
+    with nogil:
+        for k in range(a.shape[0]):
+            bad += a[k] * 0
+    return bad == 0
+
+
+# ---- a step of molecular dynamics, in place; one pass each, where numpy takes one, and half a microsecond, for each operation
+
+cdef _same_shape(const double[:, ::1] a, const double[:, ::1] b):
+    if a.shape[0] != b.shape[0] or a.shape[1] != 3 or b.shape[1] != 3:
+        raise ValueError(f"expected two arrays (n, 3), got ({a.shape[0]}, {a.shape[1]}) and ({b.shape[0]}, {b.shape[1]})")
+
+
+cdef _for_each(const double[::1] a, const double[:, ::1] x):
+    if a is None or a.shape[0] != x.shape[0]:
+        raise ValueError(f"expected a number for each of {x.shape[0]} atoms, got {None if a is None else a.shape[0]}")
+
+
+cdef double _kick(double[:, ::1] v, const double[:, ::1] forces, const double[::1] per_mass) noexcept nogil:
+    """The largest |v|^2 afterwards, NaN where one is not finite"""
+    cdef Py_ssize_t i, a
+    cdef double square, largest = 0, bad = 0
+    for i in range(v.shape[0]):
+        square = 0
+        for a in range(3):
+            v[i, a] += per_mass[i] * forces[i, a]
+            square += v[i, a] * v[i, a]
+        largest = square if square > largest else largest
+        bad += square * 0
+    return largest + bad
+
+
+def kick(double[:, ::1] v, const double[:, ::1] forces, const double[::1] per_mass):
+    """v += per_mass f if all forces are finite. Returns whether they are."""
+    cdef Py_ssize_t i, a
+    cdef double bad = 0
+    _same_shape(v, forces)
+    _for_each(per_mass, v)
+    with nogil:
+        for i in range(v.shape[0]):
+            for a in range(3):
+                bad += forces[i, a] * 0
+        if bad == 0:
+            _kick(v, forces, per_mass)
+    return bad == 0
+
+
+def kick_and_drift(double[:, ::1] x, double[:, ::1] v, const double[:, ::1] forces, const double[::1] per_mass, double dt, double fastest,
+                   const double[:, ::1] normal=None, const double[::1] noise=None, double keep=1):
+    """v += per_mass f, and if then no |v|^2 is `fastest` or more: x += dt v; with a bath x += dt/2 v, v = keep v + noise normal, x += dt/2 v.
+    Returns whether it went."""
+    cdef Py_ssize_t i, a
+    cdef bint bath = normal is not None, slow
+    _same_shape(x, v)
+    _same_shape(v, forces)
+    _for_each(per_mass, v)
+    if bath:
+        _same_shape(x, normal)
+        _for_each(noise, x)
+    with nogil:
+        slow = _kick(v, forces, per_mass) < fastest
+        if slow and bath:
+            for i in range(x.shape[0]):
+                for a in range(3):
+                    x[i, a] += 0.5 * dt * v[i, a]
+                    v[i, a] = keep * v[i, a] + noise[i] * normal[i, a]
+                    x[i, a] += 0.5 * dt * v[i, a]
+        elif slow:
+            for i in range(x.shape[0]):
+                for a in range(3):
+                    x[i, a] += dt * v[i, a]
+    return slow
+
+
+def farthest(const double[:, ::1] x, const double[:, ::1] y):
+    """The largest |x - y|^2, NaN where one is not finite"""
+    cdef Py_ssize_t i, a
+    cdef double square, largest = 0, bad = 0
+    _same_shape(x, y)
+    with nogil:
+        for i in range(x.shape[0]):
+            square = 0
+            for a in range(3):
+                square += (x[i, a] - y[i, a]) * (x[i, a] - y[i, a])
+            largest = square if square > largest else largest
+            bad += square * 0
+    return largest + bad

@@ -13,7 +13,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from click.testing import CliRunner
 
 import fastmd
-from fastmd import Descriptor, _check, _store, make_set
+from fastmd import Descriptor, _check, _core, _store, make_set
 from fastmd.cli import main
 from fastmd.sample import cut_out, rattle
 from fastmd.validate import validate
@@ -36,10 +36,22 @@ def test_arrays_of_a_wrong_size_never_reach_the_kernels(descriptor):
                  lambda: descriptor.jvp(system, layout, h=np.zeros((1, 3, 3)), strain_of=np.zeros(3, np.int32))):
         with pytest.raises(ValueError, match="expected|layout"):
             call()
+    a, b, one = np.zeros((8, 3)), np.zeros((7, 3)), np.ones(8)
+    for call in (lambda: _core.farthest(a, b), lambda: _core.farthest(np.zeros((8, 2)), np.zeros((8, 2))), lambda: _core.kick(a, b, one), lambda: _core.kick(a, a, one[:7]),
+                 lambda: _core.kick_and_drift(a, b, b, one, 1.0, 1.0), lambda: _core.kick_and_drift(a, a, a, one, 1.0, 1.0, b, one),
+                 lambda: _core.kick_and_drift(a, a, a, one, 1.0, 1.0, a, one[:7]), lambda: _core.kick_and_drift(a, a, a, one, 1.0, 1.0, a)):
+        with pytest.raises(ValueError, match="expected"):
+            call()
     with pytest.raises(ValueError, match="positions"):
         fastmd.Verlet(4.0).pairs(np.zeros((3, 2)), np.eye(3), [0] * 3)
     with pytest.raises(ValueError, match="as many positions"):
         fastmd.StillingerWeber().evaluate(KINDS, CELL.positions[:3].copy(), CELL.cell.array, fastmd.find_pairs(CELL, 4.0))
+
+
+@pytest.mark.parametrize("a, finite", [(np.zeros((0, 3)), True), (np.array([1e308, -1e308, 5e-324]), True), (np.array([1.0, np.nan]), False),
+                                       (np.array([[-np.inf, 0.0]]), False), (np.zeros((4, 6))[:, ::2], True), (np.array(3.0), True)])
+def test_finite_is_that_of_numpy(a, finite):
+    assert _check.finite(a) is finite and bool(np.isfinite(a).all()) is finite
 
 
 def test_pairs_keep_to_the_positions_they_were_made_for(descriptor):
@@ -338,7 +350,7 @@ def test_names_of_groups_do_no_harm_on_the_terminal_or_in_a_picture(tmp_path):
         assert r.exit_code == 0 and r"\x1b[31mred" in r.output and not has_control(r.output) and (tmp_path / f"{command}.png").exists(), r.output
 
 
-def test_info_is_of_the_program_and_takes_no_file(tmp_path):
+def test_info_is_of_the_program(tmp_path):
     r = cli("info")
     assert r.exit_code == 0 and all(re.search(f"^{name} +[0-9a-z]", r.output, re.M) for name in ("fastmd", "instruction set", "threads", "python", "torch", "matplotlib"))
     assert cli("info", tmp_path / "x.nnp").exit_code == 2

@@ -1,6 +1,7 @@
 """Classical potentials against plain loops, finite differences, symmetry, and what must be refused."""
 import itertools
 import math
+import os
 import subprocess
 import sys
 
@@ -304,7 +305,7 @@ def test_own_potential_numbers_elements_as_listed_and_hears_the_smaller_first():
 
 def test_importing_the_module_does_not_import_numba():
     code = "import sys, fastmd.classical; sys.exit('numba' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": ":".join(sys.path)}).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": ":".join(sys.path)}).returncode == 0
 
 
 # ------------------------------------------------------------------------------------------------------------- refusals

@@ -53,6 +53,22 @@ def test_every_function_outside_is_named_with_value_and_range():
         assert str(o).startswith(f"atom {o.atom} (Si): G")
 
 
+def test_what_float32_puts_beyond_the_edge_by_rounding_is_not_outside(monkeypatch):
+    p = potential(precision="mixed")
+    atoms = training_set()[0]
+    evaluate = p.evaluate
+
+    def rounded(*arguments, outside=None, **more):  # the kernel says that atom 3 is outside; in float64 it is not
+        result = evaluate(*arguments, outside=outside, **more)
+        if outside is not None:
+            outside[3] = 1
+        return result
+    monkeypatch.setattr(p, "evaluate", rounded)
+    md = fastmd.MD(atoms, p, timestep=1e-9, extrapolation="raise")
+    md.run(1)
+    assert md._engine._watched.evaluations == 2 and md._engine._watched.evaluations_outside == 0
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_the_kernel_s_count_is_that_of_the_list(threads):
     p = potential(shortest={("Si", "Si"): 2.3})

@@ -14,6 +14,7 @@ from ase import Atoms, units
 from ase.build import bulk
 from ase.calculators.calculator import Calculator
 from ase.calculators.emt import EMT
+from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
 from ase.md.verlet import VelocityVerlet
 from click.testing import CliRunner
@@ -91,6 +92,74 @@ def test_trajectory_is_that_of_ase_velocity_verlet():
     assert np.abs(reference.positions - silicon().positions).max() > 0.1
     assert np.abs(atoms.positions - reference.positions).max() < 1e-9
     assert np.abs(atoms.get_momenta() - reference.get_momenta()).max() < 1e-9
+
+
+@pytest.mark.parametrize("bath", [False, True])
+def test_a_step_is_that_of_the_formulas_to_the_last_bit(bath):
+    md = MD(silicon(), StillingerWeber(), timestep=1.5, seed=3, **({"temperature": 600, "friction": 0.01} if bath else {}))
+    x, v, rng, dt = md.positions.copy(), md.velocities.copy(), np.random.default_rng(3), 1.5
+    m = md.atoms.get_masses()[:, None]
+    keep = np.exp(-0.01 * dt)
+    noise = np.sqrt((1 - keep**2) * units.kB * 600 * units.fs**2 / m)
+    for _ in range(3):
+        v += 0.5 * dt * units.fs**2 / m * md.forces
+        if bath:
+            x += 0.5 * dt * v
+            v = keep * v + noise * rng.standard_normal(v.shape)
+            x += 0.5 * dt * v
+        else:
+            x += dt * v
+        md.run(1)
+        v += 0.5 * dt * units.fs**2 / m * md.forces
+        assert np.array_equal(md.positions, x) and np.array_equal(md.velocities, v)
+
+
+def test_the_precision_of_the_potential_is_that_of_the_run_from_the_next_step_on():
+    atoms, p = sites(27), fastmd.NNPotential({"Si": [fastmd.G2("Si", 4.0, 0.5)]}, {"Si": fastmd.Network.random(1, (3,), rng=1)})
+    atoms.rattle(0.1, seed=1)
+    exact, mixed = MD(atoms.copy(), p), MD(atoms.copy(), FastmdCalculator(p, precision="mixed"))
+    assert 0 < np.abs(mixed.forces - exact.forces).max() < 1e-6
+    for precision in ("mixed", "float64", "float32"):
+        p.precision = precision
+        exact.run(1)
+        pairs = exact._engine._pairs
+        assert np.array_equal(exact.forces, p.evaluate(np.zeros(27, np.int32), exact.positions.copy(), exact.atoms.cell.array, pairs)[2])
+
+
+def test_positions_that_are_replaced_are_those_that_the_run_goes_on_with():
+    atoms, p = sites(27), fastmd.NNPotential({"Si": [fastmd.G2("Si", 4.0, 0.5)]}, {"Si": fastmd.Network.random(1, (3,), rng=1)})
+    md = MD(atoms.copy(), p)
+    md.run(2)
+    for by in (0.1, 0.6):  # within the skin, and beyond
+        md.positions = md.positions + by * np.random.default_rng(1).normal(size=(27, 3))
+        md.run(1)
+        assert np.abs(md.forces - p.compute(md.atoms).forces).max() < 1e-10
+
+
+@pytest.mark.slow
+def test_the_energy_of_a_run_in_mixed_precision_drifts_no_more_than_in_float64(tmp_path):
+    """The slopes over 20 ps differ by less than three standard errors; those of the means of blocks that are long beside the fluctuations."""
+    pytest.importorskip("torch")
+    from fastmd.train import dataset, loop
+
+    md, frames = MD(silicon(1200), StillingerWeber(), temperature=1200, friction=0.02, seed=1), []
+    md.run(4000, every=10**6, observers=[(lambda md: frames.append(md.atoms.copy()), 40)])
+    for atoms in frames:
+        r = StillingerWeber().compute(atoms)
+        atoms.calc = SinglePointCalculator(atoms, energy=r.energy, forces=r.forces)
+    ase.io.write(tmp_path / "train.extxyz", frames)
+    p, _ = loop.train(dataset.read(tmp_path / "train.extxyz"), loop.Settings(cutoff=4.2, hidden=(10, 10), epochs=20, max_seconds=60))
+
+    def slope(precision, blocks=20):
+        p.precision = precision
+        thermo = MD(silicon(900), p, extrapolation="ignore").run(20000, every=5)
+        assert 300 < thermo.temperature[1000:].mean() < 600 and np.ptp(thermo.total) < 0.1
+        t, e = (np.array([block.mean() for block in np.array_split(x, blocks)]) for x in (thermo.times, 1e6 * thermo.total / 64))
+        (found, _), covariance = np.polyfit(t, e, 1, cov=True)
+        return found, covariance[0, 0] ** 0.5, thermo.total
+    (exact, e, total), (mixed, m, other) = slope("float64"), slope("mixed")
+    print(f"slope of the energy, micro-eV an atom and ps: {exact:.2f} +- {e:.2f} in float64, {mixed:.2f} +- {m:.2f} in mixed")
+    assert not np.array_equal(total, other) and abs(mixed - exact) < 3 * np.hypot(e, m)
 
 
 def test_atoms_go_back_where_they_came_from_when_velocities_are_reversed():
@@ -614,6 +683,20 @@ def test_the_command_prints_the_table_unless_it_goes_to_a_file(here):
     assert np.loadtxt(io.StringIO(out))[:, 0].tolist() == [0, 10, 20] and "T_bath/K" in out
     CliRunner().invoke(main, fastmd_md("start.xyz", "-T", 500, "--steps", 20, "--every", 10, "--table", "t.txt", "--nve"))
     assert "T_bath/K" not in open("t.txt").read() and np.loadtxt("t.txt")[:, 0].tolist() == [0, 10, 20]
+
+
+def test_the_command_takes_a_precision(here):
+    functions = {"Si": [fastmd.G2("Si", 4.0, 0.1), fastmd.G2("Si", 4.0, 1.0, 2.5)]}
+    fastmd.NNPotential(functions, {"Si": fastmd.Network.random(2, (2,), rng=1)}).save("p.nnp")
+    tables = []
+    for options in ([], ["--precision", "float64"], ["--precision", "mixed"]):
+        result = CliRunner().invoke(main, ["md", "p.nnp", "start.xyz", "-T", "300", "--steps", "20", "--every", "10", *options])
+        assert result.exit_code == 0, result.output
+        tables.append(np.loadtxt(io.StringIO(result.output)))
+    assert np.array_equal(tables[0], tables[1]) and not np.array_equal(tables[0], tables[2])
+    assert np.abs(tables[0] - tables[2]).max() < 1e-3
+    result = CliRunner().invoke(main, fastmd_md("start.xyz", "--precision", "mixed"))
+    assert result.exit_code != 0 and "--precision mixed: Stillinger-Weber silicon is there in float64 only" in str(result.output) + str(result.exception)
 
 
 def test_the_command_draws_velocities_and_noise_from_one_stream(here):

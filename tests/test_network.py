@@ -45,6 +45,18 @@ def test_threads_do_not_change_the_bits_and_nothing_is_nothing():
     assert again[0].tobytes() == one[0].tobytes()
 
 
+@pytest.mark.parametrize("n_inputs, hidden, activation", [(1, (3,), "tanh"), (24, (20, 20), "tanh"), (72, (25, 33, 1, 2), "softplus"), (184, (101,), "sigmoid"), (13, (), "cos")])
+def test_an_atom_has_the_same_bits_alone_and_among_others(n_inputs, hidden, activation):
+    """Up to 8 atoms go through the kernel together: each number of atoms, and each place among them, must give the same."""
+    network = Network.random(n_inputs, hidden, activation, rng=4)
+    x = np.random.default_rng(5).normal(size=(8, n_inputs))
+    values, gradient = network.evaluate(x)
+    for n in range(1, 8):
+        for i in range(9 - n):
+            some = network.evaluate(x[i:i + n])
+            assert some[0].tobytes() == values[i:i + n].tobytes() and some[1].tobytes() == gradient[i:i + n].tobytes()
+
+
 def test_messages():
     network = Network.random(8, (4,), rng=2)
     with pytest.raises(ValueError, match=r"x: expected \(n, 8\), got \(8, 3\)"):

@@ -256,10 +256,7 @@ class Loose:
     """An Atoms that has not looked at its positions"""
 
     def __init__(self, positions, cell=None, pbc=False):
-        self.positions, self.cell, self.pbc = positions, np.eye(3) if cell is None else cell, pbc
-
-    def get_chemical_symbols(self):
-        return ["H"] * 2
+        self.numbers, self.positions, self.cell, self.pbc = [1, 1], positions, np.eye(3) if cell is None else cell, pbc
 
 
 @pytest.mark.parametrize("atoms, message", [
@@ -380,9 +377,9 @@ def test_every_float_reads_back_to_the_same_bits(x):
 
 
 def test_a_pickled_potential_is_the_same_to_the_last_bit():
-    p = random_potential(np.random.default_rng(1), threads=3)
+    p = random_potential(np.random.default_rng(1), threads=3, precision="mixed")
     q = pickle.loads(pickle.dumps(p))
-    assert q.text() == p.text() and q.threads == 3
+    assert q.text() == p.text() and q.threads == 3 and q.precision == "mixed"
     atoms = structures.hard()["skewed cell"]
     same_bits(p.compute(atoms), q.compute(atoms))
 
@@ -465,7 +462,8 @@ def test_a_forked_child_computes_the_same_bits_after_a_threaded_call():
 
 
 def child(code, **environment):
-    env = {**os.environ, "PYTHONPATH": str(TESTS), **environment}
+    path = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")]))  # the fastmd that is tested here, not another one installed
+    env = {**os.environ, "PYTHONPATH": path, **environment}
     return subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=120)
 
 
@@ -529,6 +527,69 @@ def test_torch_imported_first_or_second_changes_no_bit(order):
     assert run.stdout.split() == [expected.energy.hex(), expected.forces.tobytes().hex()]
 
 
+# ---- precision, what is asked of each call, and what goes around it
+
+def test_precision_is_an_attribute_that_counts_from_the_next_call_on():
+    p, atoms = random_potential(np.random.default_rng(1)), structures.hard()["skewed cell"]
+    assert p.precision == "float64"
+    exact = p.compute(atoms)
+    for precision in ("mixed", "float32"):
+        p.precision = precision
+        rough = p.compute(atoms)
+        assert 0 < np.abs(rough.forces - exact.forces).max() < 1e-4 * np.abs(exact.forces).max()
+        same_bits(random_potential(np.random.default_rng(1), precision=precision).compute(atoms), rough)
+        assert "mixed" not in p.text() and "float32" not in p.text()
+    p.precision = "float64"
+    same_bits(p.compute(atoms), exact)
+
+
+@pytest.mark.parametrize("precision", ["single", "double", 32, None, ("mixed",)])
+def test_another_precision_is_refused_by_name(precision):
+    message = "precision must be one of float64, mixed, float32, got"
+    with pytest.raises(ValueError, match=message):
+        random_potential(np.random.default_rng(1), precision=precision)
+    p = random_potential(np.random.default_rng(1))
+    with pytest.raises(ValueError, match=message):
+        p.precision = precision
+    assert p.precision == "float64"
+
+
+def test_a_calculator_has_precision_and_threads_of_its_own():
+    p, atoms = random_potential(np.random.default_rng(1), threads=2), structures.hard()["skewed cell"].copy()
+    calc = fastmd.Calculator(p, precision="mixed", threads=1)
+    assert (calc.potential.precision, calc.potential.threads) == ("mixed", 1) and (p.precision, p.threads) == ("float64", 2)
+    assert fastmd.Calculator(p, threads=3).potential.precision == "float64" and fastmd.Calculator(p, precision="mixed").potential.threads == 2
+    assert fastmd.Calculator(p).potential is p
+    atoms.calc = calc
+    forces = atoms.get_forces()
+    p.precision = "mixed"
+    close(forces, p.compute(atoms).forces, 1e-6)
+    atoms.calc = pickle.loads(pickle.dumps(calc))
+    assert np.array_equal(atoms.get_forces(), forces)
+
+
+@pytest.mark.parametrize("potential, more, message", [
+    (POTENTIALS[0], {"precision": "half"}, "precision must be one of float64, mixed, float32, got 'half'"),
+    (POTENTIALS[0], {"threads": -1}, "threads must be a whole number >= 0, got -1"),
+    (fastmd.StillingerWeber(), {"precision": "mixed"}, "precision and threads: only an NNPotential has them, got StillingerWeber; leave them out"),
+    (fastmd.StillingerWeber(), {"threads": 1}, "precision and threads: only an NNPotential has them")])
+def test_settings_that_cannot_be_are_refused_by_the_calculator(potential, more, message):
+    with pytest.raises(ValueError, match=message):
+        fastmd.Calculator(potential, **more)
+
+
+def test_a_system_that_is_kept_sees_new_numbers_and_new_settings():
+    p, atoms = random_potential(np.random.default_rng(1)), structures.hard()["skewed cell"]
+    kinds, x, cell = p.species(atoms.get_chemical_symbols()), atoms.positions.copy(), np.array(atoms.cell)
+    pairs = fastmd.find_pairs(atoms, p.cutoff + 0.5)
+    system = p.system(kinds, x, cell, pairs)
+    for precision in ("float64", "mixed", "float64"):
+        p.precision = precision
+        x += 0.01 * np.random.default_rng(2).normal(size=x.shape)
+        (energy, _, forces, _), (e, _, f, _) = p.evaluate(kinds, x, cell, pairs, system=system), p.evaluate(kinds, x.copy(), cell.copy(), pairs)
+        assert energy == e and np.array_equal(forces, f)
+
+
 # ---- the ASE calculator
 
 def test_the_calculator_gives_what_the_potential_gives():
@@ -565,6 +626,29 @@ def test_the_calculator_follows_moves_cells_and_elements():
         close(atoms.get_potential_energy(), r.energy, 1e-12)
         close(atoms.get_forces(), r.forces, 1e-11)
     assert 1 < atoms.calc._verlet.rebuilds < 30
+
+
+def test_the_calculator_computes_only_what_has_changed():
+    p, atoms = POTENTIALS[1], structures.hard()["skewed cell"].copy()
+    calc = atoms.calc = fastmd.Calculator(p, extrapolation="ignore")
+    assert calc.atoms is None and calc.check_state(atoms)
+    forces, evaluate, calls = atoms.get_forces(), p.evaluate, []
+    calc.watched.potential = type("Counted", (), {"evaluate": staticmethod(lambda *a, **k: calls.append(0) or evaluate(*a, **k))})
+    atoms.get_potential_energy(), atoms.get_stress(), atoms.set_initial_charges(np.ones(len(atoms))), atoms.get_forces()
+    assert not calls and calc.check_state(atoms) == [] and not calc.calculation_required(atoms, ["energy", "forces"])
+    forces[:] = 0  # a copy
+    assert atoms.get_forces().any()
+    for name, change in (("positions", lambda: atoms.positions.__iadd__(1e-15)), ("numbers", lambda: atoms.numbers.__setitem__(0, 9 - atoms.numbers[0])),
+                         ("cell", lambda: atoms.cell.__imul__(1.001)), ("pbc", lambda: atoms.pbc.__setitem__(0, not atoms.pbc[0]))):
+        change()
+        assert calc.check_state(atoms) == [name]
+        close(atoms.get_forces(), p.compute(atoms).forces, 1e-11)
+    assert len(calls) == 4
+    kept = calc.atoms
+    assert kept == atoms and np.array_equal(calc.get_forces(kept), atoms.get_forces()) and len(calls) == 4
+    atoms.positions[0, 0] = np.nan
+    with pytest.raises(ValueError, match="positions: expected finite numbers, atom 0"):
+        atoms.get_forces()
 
 
 def test_a_calculator_can_be_pickled_and_made_from_a_file(tmp_path):

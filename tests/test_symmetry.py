@@ -17,7 +17,7 @@ ZETAS = (1, 2, 3.5, 4, 16)
 ALPHAS = (0, 0.35, 0.72)
 LEFTS = (-RC, -0.6, 0.0, 1.13)
 # Differences of these are worse: a higher derivative jumps or is large.
-ROUGH = dict.fromkeys(("cosine", "poly1", "p1", "p1a"), 2e-6) | dict.fromkeys(("exp", "e", "ea"), 2e-5)
+ROUGH = dict.fromkeys(("cosine", "poly1", "p1", "p1a"), 5e-6) | dict.fromkeys(("exp", "e", "ea"), 2e-5)
 WINDOWS = ((0, 180), (31, 107), (0, 74), (-63, 63), (117, 243), (-180, 180))
 
 
@@ -397,7 +397,7 @@ def dimer(functions):
 def test_exp_is_that_of_numpy_over_its_whole_range():
     eta = np.concatenate([np.linspace(0, 10, 400), np.geomspace(1e-18, 170, 600)])
     G, _ = dimer([G2("O", 4.0, e) for e in eta] + [G1("O", 4.0)])
-    np.testing.assert_allclose(G[:-1], np.exp(-4 * eta) * G[-1], rtol=1e-14, atol=0)
+    np.testing.assert_allclose(G[:-1], np.exp(-4 * eta) * G[-1], rtol=4e-14, atol=0)  # some are powers of others, up to the 256th
     G, _ = dimer([G2("O", 4.0, e) for e in (200.0, 1e5, 1e300)])
     assert (G == 0).all()
 

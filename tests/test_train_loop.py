@@ -181,7 +181,7 @@ def test_labels_that_do_not_vary_have_no_auto_weight():
 
 RUN = """
     import sys
-    from tests.test_train_loop import DATA, SETTINGS
+    from test_train_loop import DATA, SETTINGS
     from fastmd.train.loop import train
     train(DATA, SETTINGS[sys.argv[2]], report=lambda h: print(h["epoch"], flush=True), checkpoint=sys.argv[1], checkpoint_seconds=0)
 """
@@ -193,7 +193,7 @@ SETTINGS = {"lbfgs": Settings(**SMALL, epochs=6, patience=100, threads=1),
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
 def test_a_training_that_was_killed_goes_on_to_the_same_bits(optimizer, tmp_path):
     path, threads = tmp_path / "state.npz", torch.get_num_threads()
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(Path(__file__).parent.parent)}
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))}
     process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(RUN), str(path), optimizer], stdout=subprocess.PIPE, text=True, env=environment)
     for line in process.stdout:
         if int(line) == 2:

@@ -8,7 +8,7 @@ import click
 
 from .. import __version__
 
-COMMANDS = ("info", "sample", "inspect", "check", "train", "evaluate", "validate", "md", "convert")  # in the order of --help
+COMMANDS = ("info", "sample", "inspect", "check", "train", "committee", "evaluate", "validate", "md", "convert")  # in the order of --help
 
 
 class _Commands(click.Group):
@@ -53,11 +53,12 @@ def main():
       fastmd inspect data.extxyz                         what is in the data, or in a potential; which symmetry functions fit it
       fastmd check data.extxyz --test test.extxyz        what looks wrong in the data: units, signs, duplicates, leaks, outliers
       fastmd train data.extxyz -o si.nnp --report out    train; out/report.json and out/report.png say how good it is
+      fastmd committee a.nnp b.nnp c.nnp -o si.nnp       several trainings as one potential that says where they disagree
       fastmd evaluate si.nnp test.extxyz                 errors on data it has not seen
       fastmd validate si.nnp --reference sw -o out       lattice, elasticity, g(r) and drift of the energy, beside a reference
       fastmd md si.nnp start.xyz -T 600 --steps 10000    molecular dynamics
       fastmd convert n2p2-folder water.nnp               potentials and data from and to the files of RuNNer and n2p2
-      fastmd info                                        version, instruction set, threads, optional packages
+      fastmd info                                        version, instruction set, threads, optional packages; with a potential: how it is computed
     In Python:
       atoms.calc = fastmd.Calculator("si.nnp")           any ASE script runs with it
 

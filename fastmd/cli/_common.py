@@ -35,9 +35,15 @@ def read_structure(path):
         raise ValueError(f"{path}: ASE cannot read it ({type(e).__name__}: {e})") from None
 
 
-def load_potential(name):
+def load_potential(name, precision="float64"):
     """A potential file, or `sw` for Stillinger-Weber silicon."""
     from ..classical import StillingerWeber
     from ..potential import NNPotential
 
-    return StillingerWeber() if name == "sw" else NNPotential.load(name)
+    if name == "sw":
+        if precision != "float64":
+            raise ValueError(f"--precision {precision}: Stillinger-Weber silicon is there in float64 only")
+        return StillingerWeber()
+    potential = NNPotential.load(name)
+    potential.precision = precision
+    return potential

@@ -87,17 +87,18 @@ def _inspect_functions(file, output, picture, as_json):
         document = {"kind": "potential" if potential else "set", "elements": list(functions), "cutoff": max(f.cutoff for fs in functions.values() for f in fs),
                     "functions": {e: [str(f) for f in fs] for e, fs in functions.items()}}
         if potential:
-            document |= {"parameters": potential.n_parameters, "scaling": potential.scaling[0], "offsets": potential.offsets, "ranges": ranges, "notes": potential.notes}
+            document |= {"parameters": potential.n_parameters, "members": potential.n_members, "scaling": potential.scaling[0], "offsets": potential.offsets, "ranges": ranges, "notes": potential.notes}
         click.echo(json.dumps(document, indent=2))
         return
     if potential:
-        click.echo(f"{printable(file)}: {', '.join(potential.elements)}, cutoff {potential.cutoff:g} angstrom, {potential.n_parameters} parameters, units {potential.units[0]} and {potential.units[2]}\n")
+        click.echo(f"{printable(file)}: {', '.join(potential.elements)}, cutoff {potential.cutoff:g} angstrom, {potential.n_parameters} parameters, units {potential.units[0]} and {potential.units[2]}"
+                   f"{f'; committee of {potential.n_members}' if potential.n_members > 1 else ''}\n")
     for e, fs in (potential.functions if potential else functions).items():
         radial = sum(len(f.elements) == 1 for f in fs)
         click.echo(f"{e}: {radial} radial and {len(fs) - radial} angular functions" + (f"; {ranges[e]['text']}" if e in ranges else ""))
         if potential:
-            layers = potential.networks[e].layers
-            click.echo(f"{e}: network {'-'.join(str(n) for n in [layers[0][0].shape[1], *(len(b) for _, b, _ in layers)])} {layers[0][2]}, offset {potential.offsets[e]:.6g}, scaling {potential.scaling[0]}")
+            network = potential._networks(e)[0]
+            click.echo(f"{e}: network {'-'.join(map(str, network.sizes))} {network.layers[0][2]}, offset {potential.offsets[e]:.6g}, scaling {potential.scaling[0]}")
         for k, f in enumerate(fs):
             click.echo(f"  {k:4d}  {f}")
         click.echo("")

@@ -8,6 +8,7 @@ import numpy as np
 from ase.units import GPa
 
 from .. import __version__, _check, _core
+from ..committee import shift_and_factor
 from ..network import ACTIVATIONS
 from ..repulsion import Repulsion, around
 from ..sets import distances, make_set
@@ -15,7 +16,7 @@ from ..symmetry import Descriptor, file_lines
 from . import checkpoint as checkpoints
 from . import dataset, memory, optimise, pieces
 from . import start as starts
-from .model import Model, from_torch, shift_and_factor
+from .model import Model, from_torch
 from .pieces import KINDS, Labelled, Workers
 
 

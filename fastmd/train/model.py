@@ -40,23 +40,6 @@ def from_torch(module):
     return Network(tuple((m.weight.detach().numpy(), m.bias.detach().numpy(), names[type(a)]) for m, a in pairs))
 
 
-def shift_and_factor(scaling, statistics, functions):
-    """({element: shift}, {element: factor}) so that (G - shift) * factor is what NNPotential's scaling makes of G"""
-    kind, low, high = scaling
-    shift, factor = {}, {}
-    for e, fs in functions.items():
-        if kind == "none":
-            shift[e], factor[e] = np.zeros(len(fs)), np.ones(len(fs))
-            continue
-        least, most, mean, sigma = statistics[e].T
-        if kind == "center":
-            shift[e], factor[e] = mean, np.ones(len(fs))
-            continue
-        factor[e] = (high - low) / (sigma if kind == "sigma" else most - least)
-        shift[e] = (least if kind == "minmax" else mean) - low / factor[e]
-    return shift, factor
-
-
 class Model(nn.Module):
     """E_s = sum over the atoms of structure s of network_e((G - shift) * factor), without offsets.
 

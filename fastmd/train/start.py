@@ -47,6 +47,8 @@ def warm(start):
         start = NNPotential.load(start)
     if not isinstance(start, NNPotential):
         raise ValueError(f"start must be an NNPotential or the name of a potential file, got {type(start).__name__}")
+    if start.n_members > 1:
+        raise ValueError(f"start: a committee of {start.n_members} networks per element, of which one is trained at a time; start from one of its members")
     _, angstrom, _, ev = start.units
     functions, networks, offsets = start.functions, start.networks, start.offsets
     functions = in_angstrom(functions, angstrom)

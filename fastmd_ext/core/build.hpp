@@ -25,6 +25,7 @@ class Potential {
     plan.energy = doc.unit[1];
   }
   Potential(const Potential &) = delete;
+  int way(const Function &f) const { return f.is().neighbours == 1 ? 0 : by_moments(f) ? 2 : f.is().narrow ? 3 : 1; }  // fastmd_function.way
 
  private:
   std::vector<ElementPlan> elements_;
@@ -36,9 +37,15 @@ class Potential {
   std::deque<std::vector<int>> ints_;
   std::deque<std::vector<Op>> ops_;
   std::deque<std::vector<Term>> terms_;
+  std::deque<std::vector<LinearTerm>> linear_;
+  std::deque<std::vector<Program>> programs_;
   std::deque<std::vector<uint8_t>> flags_;
   std::deque<std::vector<double>> reals_;
   std::deque<std::vector<Layer>> layers_;
+  std::deque<std::vector<MomentSet>> sets_;
+  std::deque<std::vector<MomentBlock>> moment_blocks_;
+  std::deque<std::vector<MomentTerm>> moment_terms_;
+  std::deque<std::vector<Line>> lines_;
   std::deque<std::vector<PairTerm>> pairs_;    // by element, if there are any
   std::deque<std::vector<double>> nearest_;
 
@@ -50,37 +57,96 @@ class Potential {
     return int(list.size()) - 1;
   }
 
-  // The powers of one base that a block needs, each made of two smaller ones.
-  struct Powers {
-    double lambda;
-    int base;
-    std::map<double, int> slot;  // by exponent
-  };
-  static int power(std::vector<Op> &ops, int &n_slots, Powers &p, double exponent) {
-    const auto it = p.slot.find(exponent);
-    if (it != p.slot.end()) return it->second;
-    Op op{0, p.base, 0, 0};
-    if (exponent == 0) {
-      op.b = Op::ONE;
-    } else if (exponent != std::floor(exponent) || exponent > 4096) {
-      op.b = Op::POWER, op.value = exponent;
-    } else {
-      double largest = 1;  // the largest power that is there already and not too large; the rest makes the other factor
-      for (const auto &s : p.slot)
-        if (s.first <= exponent && s.first == std::floor(s.first)) largest = std::max(largest, s.first);
-      if (largest < exponent / 2) largest = std::floor(exponent / 2);
-      op.a = power(ops, n_slots, p, largest);
-      op.b = power(ops, n_slots, p, exponent - largest);
+  // Writes a program. Powers of one base are made of smaller ones.
+  struct Writer {
+    std::vector<Op> &ops;
+    int n_slots = 0, theta = -1;
+    std::vector<std::pair<double, std::map<double, unsigned>>> bases = {};  // lambda or eta; slots by exponent
+    std::vector<Op> windows = {};
+
+    unsigned add(Op op) {
+      op.out = unsigned(n_slots++);
+      ops.push_back(op);
+      return op.out;
     }
-    op.out = n_slots++;
-    ops.push_back(op);
-    return p.slot[exponent] = op.out;
+    std::map<double, unsigned> &base(double x, Op::Kind kind) {
+      for (auto &[y, powers] : bases)
+        if (x == y) return powers;
+      const unsigned slot = add({kind, 0, 0, 0, x});
+      return bases.emplace_back(x, std::map<double, unsigned>{{1.0, slot}}).second;
+    }
+    unsigned power(std::map<double, unsigned> &known, double n) {
+      if (const auto it = known.find(n); it != known.end()) return it->second;
+      Op op{Op::PRODUCT, 0, known[1], 0, 0};
+      if (n == 0) {
+        op.kind = Op::STEP;
+      } else if (const auto it = known.find(n - 1); it != known.end() && n > 1) {
+        op.b = it->second;
+      } else if (n != std::floor(n) || n > 4096) {
+        op.kind = Op::POWER, op.value = n;
+      } else if (std::fmod(n, 2) == 0) {
+        op.a = op.b = power(known, n / 2);
+      } else if (std::fmod(n, 3) == 0) {
+        op.a = power(known, n / 3 * 2), op.b = power(known, n / 3);
+      } else {
+        op.b = power(known, n - 1);
+      }
+      return known[n] = add(op);
+    }
+    unsigned window(const Function &f) {  // two slots: A(theta) and its derivative by cos
+      constexpr double degree = M_PI / 180;
+      if (theta < 0) theta = int(add({Op::ANGLE, 0, 0, 0, 0})), n_slots++;
+      const Op op{Op::WINDOW, 0, unsigned(theta), 0, (f.angle_left() + f.angle_right()) / 2 * degree, 2 / ((f.angle_right() - f.angle_left()) * degree), CORES[f.cutoff_type % 5]};
+      for (const Op &w : windows)
+        if (w.value == op.value && w.scale == op.scale && w.core == op.core) return w.out;
+      const unsigned out = add(op);
+      n_slots++;
+      windows.push_back(ops.back());
+      return out;
+    }
+    // wanted: the slots that are read when the program has run
+    Program done(const std::vector<unsigned> &wanted) {
+      std::vector<uint8_t> read(n_slots);
+      for (unsigned s : wanted) read[s] = 1;
+      for (size_t q = 0; q < ops.size(); q++) {
+        Op &op = ops[q];
+        if (op.kind == Op::POWER || op.kind == Op::STEP || op.kind == Op::WINDOW) read[op.a] = 1;
+        if (op.kind != Op::PRODUCT) continue;
+        const unsigned last = q ? ops[q - 1].out : op.out;
+        if (op.b == last) std::swap(op.a, op.b);
+        if (op.a == last) op.kind = op.b == last ? Op::LAST_SQUARES : Op::LAST_PRODUCT;
+        if (op.kind == Op::PRODUCT) read[op.a] = 1;
+        if (op.kind != Op::LAST_SQUARES) read[op.b] = 1;
+        else op.a = 1;
+      }
+      for (Op &op : ops) op.store = read[op.out];
+      for (size_t q = ops.size(); q-- > 1;)  // squares of squares in one go
+        if (ops[q].kind == Op::LAST_SQUARES && ops[q - 1].kind == Op::LAST_SQUARES && !ops[q - 1].store) {
+          ops[q - 1] = {Op::LAST_SQUARES, ops[q].out, ops[q - 1].a + ops[q].a, 0, 0, 0, 0, ops[q].store};
+          ops.erase(ops.begin() + long(q));
+        }
+      return {int(ops.size()), ops.data()};
+    }
+  };
+
+  // n x m numbers, each row on lines of its own
+  template <class T, class F> const T *rows(int n, int m, F number) {
+    const int row = whole_lines<T>(m);
+    T *out = (T *)lines_.emplace_back(size_t(n) * row / per_line<T>).data();
+    for (int k = 0; k < n; k++)
+      for (int l = 0; l < m; l++) out[size_t(k) * row + l] = T(number(k, l));
+    return out;
+  }
+  template <class T> Weights<T> pack(const LayerText &y) {
+    return {rows<T>(y.n_in, y.n_out, [&](int i, int o) { return y.weights[size_t(o) * y.n_in + i]; }),
+            rows<T>(y.n_out, y.n_in, [&](int o, int i) { return y.weights[size_t(o) * y.n_in + i]; }), rows<T>(1, y.n_out, [&](int, int o) { return y.bias[o]; })};
   }
 
   void build(int c) {
     typedef std::tuple<int, double, double> CutoffKey;                                       // type, rc, inner
     typedef std::tuple<int, int, double, double, double, double, int, bool> ShapeKey;        // as Shape
-    typedef std::tuple<bool, int, int, int> BlockKey;                                        // narrow, a, b, cutoff
+    typedef std::tuple<bool, int, int, int, int> BlockKey;                                   // narrow, a, b, cutoff, base
+    typedef std::tuple<int, int, int> MomentKey;                                             // a, b, shape
     const ElementText &e = doc.elements[c];
     const int n = int(e.functions.size()), ne = int(doc.elements.size());
     ElementPlan &p = elements_[c];
@@ -93,6 +159,7 @@ class Potential {
     std::vector<std::vector<uint8_t>> used;
     std::vector<Radial> radial;
     std::map<BlockKey, std::vector<int>> angular;
+    std::map<MomentKey, std::vector<int>> moment;
     std::vector<int> shape_of(n);
     double widest = 0;  // of the compact functions: one hard cutoff serves them all, as each shape ends by itself
     for (const Function &f : e.functions) {
@@ -109,31 +176,43 @@ class Potential {
         key = {f.is().shape, cut, (f.left() + f.cutoff) / 2, 2 / (f.cutoff - f.left()), std::max(f.left(), 0.0), f.cutoff, CORES[t % 5], t >= 5};
       }
       const int s = shape_of[k] = place(shapes, key);
+      const bool plain = two && f.is().shape == SHAPE_GAUSSIAN && f.p[1] == 0;  // then the cutoff is the base of its block
       used.resize(shapes.size(), std::vector<uint8_t>(ne));
       for (int a = 0; a < ne; a++) {
         if (!f.is().weighted && a != f.a && a != f.b) continue;
-        used[s][a] = 1;
+        used[s][a] |= !(plain && f.is().narrow);
         if (!two) radial.push_back({s, a, k, f.is().weighted ? double(number(a)) : 1.0});
-        for (int b = a; two && b < ne; b++)
-          if (f.is().weighted || (a == f.a && b == f.b)) angular[BlockKey{f.is().narrow, a, b, cut}].push_back(k);
+        for (int b = a; two && b < ne; b++) {
+          if (!f.is().weighted && (a != f.a || b != f.b)) continue;
+          if (by_moments(f)) moment[MomentKey{a, b, s}].push_back(k);
+          else angular[BlockKey{f.is().narrow, a, b, cut, plain ? -1 : f.is().narrow ? s : -2}].push_back(k);
+        }
       }
     }
     auto &cl = cutoffs_.emplace_back();
     for (const auto &[type, rc, inner] : cutoffs) cl.push_back({type, rc, inner});
     auto &sl = shapes_.emplace_back();
     for (const auto &[kind, cut, p0, p1, from, to, core, asymmetric] : shapes)
-      sl.push_back({kind, cut, p0, p1, from, to, core, asymmetric, flags_.emplace_back(used[sl.size()]).data()});
+      sl.push_back({kind, cut, p0, p1, from, to, core, asymmetric, flags_.emplace_back(used[sl.size()]).data(), -1, 0});
+    for (size_t s = 0; s < sl.size(); s++)
+      for (size_t t = 0; t < s && sl[s].like < 0; t++) {
+        bool covered = sl[s].kind == SHAPE_GAUSSIAN && sl[t].kind == SHAPE_GAUSSIAN && sl[s].p1 == sl[t].p1 && sl[t].like < 0;
+        for (int a = 0; a < ne; a++) covered &= sl[s].used[a] <= sl[t].used[a];
+        if (covered && (sl[s].times = multiple(sl[s].p0, sl[t].p0))) sl[s].like = int(t);
+      }
+    std::stable_sort(radial.begin(), radial.end(), [](const Radial &x, const Radial &y) { return x.element < y.element; });
     auto &rl = radials_.emplace_back(std::move(radial));
     auto &bl = blocks_.emplace_back();
     for (const auto &[key, members] : angular) {
       bl.push_back(block(e, key, members, shape_of));
       Block &b = bl.back();
-      for (int q = 0; q < b.n_channels; q++) {
-        const Shape &s = sl[b.shape[q]];
-        b.compact |= s.kind == SHAPE_COMPACT;
-        p.sorted |= s.from > 0 || s.to < p.reach;
+      for (int q = 0; q < (b.narrow ? 1 : b.n_channels); q++) {
+        const int at = b.shape[q];
+        b.compact |= at >= 0 && sl[at].kind == SHAPE_COMPACT;
+        p.sorted |= at >= 0 ? sl[at].from > 0 || sl[at].to < p.reach : cl[b.cutoff].rc < p.reach;
       }
     }
+    moments(p, e, moment);
 
     auto &shift = reals_.emplace_back(n, 0.0);
     auto &factor = reals_.emplace_back(n, 1.0);
@@ -155,14 +234,15 @@ class Potential {
     auto &yl = layers_.emplace_back();
     p.widest = std::max(n, 1);
     for (const auto &y : e.layers) {
-      yl.push_back({y.n_in, y.n_out, y.activation, y.weights.data(), y.bias.data()});
+      yl.push_back({y.n_in, y.n_out, y.activation, pack<double>(y), pack<float>(y)});
       p.widest = std::max(p.widest, y.n_out);
     }
     p.n_cutoffs = int(cl.size()), p.cutoff = cl.data();
     p.n_shapes = int(sl.size()), p.shape = sl.data();
     p.n_radial = int(rl.size()), p.radial = rl.data();
     p.n_blocks = int(bl.size()), p.block = bl.data();
-    p.n_layers = int(yl.size()), p.layer = yl.data();
+    plan.max_blocks = std::max(plan.max_blocks, p.n_blocks);
+    p.n_members = std::max(e.members, 1), p.n_layers = int(yl.size()) / p.n_members, p.layer = yl.data();
     p.shift = shift.data(), p.factor = factor.data();
     plan.max_functions = std::max(plan.max_functions, n);
     plan.max_cutoffs = std::max(plan.max_cutoffs, p.n_cutoffs);
@@ -204,59 +284,150 @@ class Potential {
     return int(std::count(SYMBOLS.begin(), SYMBOLS.begin() + at, ' '));
   }
 
-  Block block(const ElementText &e, const std::tuple<bool, int, int, int> &key, const std::vector<int> &members, const std::vector<int> &shape_of) {
-    Block b{};
-    std::tie(b.narrow, b.a, b.b, b.cutoff) = key;
-    auto &channels = ints_.emplace_back();
-    auto &ops = ops_.emplace_back();
-    auto &terms = terms_.emplace_back();
-    std::vector<Powers> bases;
-    std::vector<Op> windows;
-    int n_slots = 0, theta = -1;
-    auto base = [&](double lambda) -> Powers & {
-      for (auto &p : bases)
-        if (p.lambda == lambda) return p;
-      ops.push_back({n_slots, 0, Op::BASE, lambda});
-      bases.push_back({lambda, n_slots, {{1.0, n_slots}}});
-      n_slots++;
-      return bases.back();
-    };
-    auto window = [&](const Function &f, int kind) {  // the slot of A(theta), or of its derivative by cos
-      constexpr double degree = M_PI / 180;
-      if (theta < 0) {  // two slots: theta and its derivative
-        theta = n_slots, n_slots += 2;
-        ops.push_back({theta, 0, Op::ANGLE, 0});
+  // n, where a is n b to rounding and n is whole and not large; else 0
+  static int multiple(double a, double b) {
+    const double n = b > 0 ? std::round(a / b) : 0;
+    return n >= 2 && n <= 256 && std::abs(a - n * b) <= 4e-16 * a ? int(n) : 0;
+  }
+
+  // moments.hpp: is a function cheaper that way? The work is that of its monomials for each neighbour, against half a triplet for each
+  // other neighbour: measured to break even where there are twice as many monomials as neighbours. These are counted as in a solid, 0.05
+  // atoms in a cubic angstrom, so that the choice depends on nothing but the file.
+  bool by_moments(const Function &f) const {
+    if (f.is().narrow || f.is().neighbours != 2 || f.compact() || f.zeta() != std::floor(f.zeta()) || f.zeta() > MAX_MOMENT_DEGREE || std::abs(f.lambda()) > 1) return false;
+    const double rc = f.cutoff * doc.unit[0], neighbours = 0.05 * 4 / 3 * M_PI * rc * rc * rc, z = f.zeta();
+    return (z + 1) * (z + 2) * (z + 3) / 6 <= 2 * neighbours;
+  }
+  void moments(ElementPlan &p, const ElementText &e, const std::map<std::tuple<int, int, int>, std::vector<int>> &groups) {
+    std::map<std::pair<int, int>, int> degree;  // (element, shape): the highest that is needed
+    for (const auto &[key, members] : groups)
+      for (int k : members)
+        for (int a : {std::get<0>(key), std::get<1>(key)}) degree[{a, std::get<2>(key)}] = std::max(degree[{a, std::get<2>(key)}], int(e.functions[k].zeta()));
+    auto &sets = sets_.emplace_back();
+    auto &blocks = moment_blocks_.emplace_back();
+    std::map<std::pair<int, int>, int> number_of;
+    int at = 0;
+    for (const auto &[key, d] : degree) {
+      number_of[key] = int(sets.size());
+      sets.push_back({key.second, key.first, d, at});
+      at += (d + 1) * (d + 2) * (d + 3) / 6;
+      plan.max_degree = std::max(plan.max_degree, d);
+    }
+    for (const auto &[key, members] : groups) {
+      const auto [a, b, s] = key;
+      auto &terms = moment_terms_.emplace_back();
+      MomentBlock y{number_of[{a, s}], number_of[{b, s}], 0, 0, nullptr};
+      for (int k : members) y.degree = std::max(y.degree, int(e.functions[k].zeta()));
+      for (int k : members) {
+        const Function &f = e.functions[k];
+        auto &c = reals_.emplace_back(y.degree + 1, 0.0);
+        double x = std::exp2(1 - f.zeta()) * (f.is().weighted ? double(number(a)) * number(b) : 1);
+        for (int n = 0; n <= int(f.zeta()); n++) {
+          c[n] = x;
+          x *= f.lambda() * (f.zeta() - n) / (n + 1);
+        }
+        terms.push_back({k, c.data()});
       }
-      const Op op{n_slots, theta, kind, (f.angle_left() + f.angle_right()) / 2 * degree, 2 / ((f.angle_right() - f.angle_left()) * degree), CORES[f.cutoff_type % 5]};
-      for (const Op &w : windows)
-        if (w.b == op.b && w.value == op.value && w.scale == op.scale && w.core == op.core) return w.out;
-      ops.push_back(op);
-      windows.push_back(op);
-      return n_slots++;
-    };
+      y.n_terms = int(terms.size()), y.term = terms.data();
+      blocks.push_back(y);
+    }
+    p.n_sets = int(sets.size()), p.set = sets.data();
+    p.n_moment_blocks = int(blocks.size()), p.moment_block = blocks.data();
+    plan.max_sets = std::max(plan.max_sets, p.n_sets);
+    plan.max_moments = std::max(plan.max_moments, at);
+  }
+
+  Block block(const ElementText &e, const std::tuple<bool, int, int, int, int> &key, const std::vector<int> &members, const std::vector<int> &shape_of) {
+    Block b{};
+    int shared;
+    std::tie(b.narrow, b.a, b.b, b.cutoff, shared) = key;
+    b.plain = !b.narrow && shared == -1;
+    auto &channels = ints_.emplace_back();
+    auto &etas = reals_.emplace_back();
+    auto &last = ints_.emplace_back();
+    auto &terms = terms_.emplace_back();
+    Writer values{ops_.emplace_back()}, derivatives{ops_.emplace_back()};
     std::vector<int> sorted = members;  // small powers first: larger ones are made of them
     std::stable_sort(sorted.begin(), sorted.end(), [&](int x, int y) { return e.functions[x].zeta() < e.functions[y].zeta(); });
+    std::vector<std::pair<int, LinearTerm>> linear;
     for (int k : sorted) {
       const Function &f = e.functions[k];
       const double weight = f.is().weighted ? double(number(b.a)) * number(b.b) : 1;
-      const int channel = place(channels, shape_of[k]);
-      if (f.compact()) terms.push_back({channel, k, window(f, Op::WINDOW), 0, weight, 1});
-      else terms.push_back({channel, k, power(ops, n_slots, base(f.lambda()), f.zeta()), 0, weight * std::exp2(1 - f.zeta()), f.lambda() * f.zeta()});
+      const int channel = b.narrow ? place(etas, shared < 0 ? f.p[0] : 0.0) : place(channels, shape_of[k]);
+      if (channel == int(etas.size())) etas.push_back(f.p[0]);
+      if (f.compact()) {
+        const unsigned w = derivatives.window(f);
+        terms.push_back({channel, k, values.window(f), w, w + 1, weight, 1});
+      } else if (f.zeta() == 1 && std::abs(f.lambda()) <= 1) {  // else 1 + lambda cos is cut off at 0
+        linear.push_back({channel, {k, weight, f.lambda()}});
+      } else {
+        auto &p = derivatives.base(f.lambda(), Op::BASE);
+        const unsigned less = derivatives.power(p, f.zeta() - 1);
+        terms.push_back({channel, k, values.power(values.base(f.lambda(), Op::BASE), f.zeta()), derivatives.power(p, f.zeta()), less, 2 * weight, f.lambda() * f.zeta() / 2});
+      }
     }
-    b.n_value_ops = int(ops.size());
-    if (theta >= 0) ops.push_back({theta + 1, 0, Op::ANGLE_SLOPE, 0});
-    for (auto &t : terms) {
-      const Function &f = e.functions[t.index];
-      t.derivative = f.compact() ? window(f, Op::WINDOW_SLOPE) : power(ops, n_slots, base(f.lambda()), f.zeta() - 1);
-    }
+    std::stable_sort(linear.begin(), linear.end(), [](const auto &x, const auto &y) { return x.first < y.first; });
+    auto &ll = linear_.emplace_back();
+    auto &last_linear = ints_.emplace_back(etas.size(), 0);
+    for (const auto &[channel, t] : linear) ll.push_back(t), last_linear[channel] = int(ll.size());
+    for (size_t q = 1; q < etas.size(); q++) last_linear[q] = std::max(last_linear[q], last_linear[q - 1]);
+    b.linear = ll.data(), b.n_linear = int(ll.size()), b.last_linear = last_linear.data();
+    std::vector<unsigned> read, read_too;
+    for (const Term &t : terms) read.push_back(t.value), read_too.insert(read_too.end(), {t.power, t.derivative});
     std::stable_sort(terms.begin(), terms.end(), [](const Term &x, const Term &y) { return x.channel < y.channel; });
-    b.n_channels = int(channels.size()), b.shape = channels.data();
-    b.n_ops = int(ops.size()), b.op = ops.data();
+    b.values = values.done(read), b.derivatives = derivatives.done(read_too);
+    int n_slots = std::max(values.n_slots, derivatives.n_slots);
+    auto &alone = terms_.emplace_back(terms);
+    auto &programs = programs_.emplace_back();
+    for (Term &t : alone) {
+      const Function &f = e.functions[t.index];
+      Writer w{ops_.emplace_back()};
+      if (f.compact()) {
+        t.power = w.window(f), t.derivative = t.power + 1;
+      } else {
+        auto &p = w.base(f.lambda(), Op::BASE);
+        t.derivative = w.power(p, f.zeta() - 1), t.power = w.power(p, f.zeta());
+      }
+      t.channel = 0;
+      programs.push_back(w.done({t.power, t.derivative}));
+      n_slots = std::max(n_slots, w.n_slots);
+    }
+    b.alone = alone.data(), b.alone_program = programs.data();
+    last.resize(etas.size());
+    for (size_t f = 0; f < terms.size(); f++) last[terms[f].channel] = int(f) + 1;
+    for (size_t q = 1; q < etas.size(); q++) last[q] = std::max(last[q], last[q - 1]);
+    b.last_term = last.data();
+    b.n_channels = int(etas.size()), b.eta = etas.data();
+    if (b.narrow) {
+      channels.push_back(shared);
+      n_slots = std::max(n_slots, exponentials(b));
+    }
+    b.shape = channels.data();
     b.n_terms = int(terms.size()), b.term = terms.data();
     plan.max_channels = std::max(plan.max_channels, b.n_channels);
     plan.max_slots = std::max(plan.max_slots, n_slots);
     plan.max_terms = std::max(plan.max_terms, b.n_terms);
     return b;
+  }
+
+  // narrow: exp(-eta v) for each channel, as powers of another where they can be
+  int exponentials(Block &b) {
+    Writer w{ops_.emplace_back()};
+    auto &slot = ints_.emplace_back(b.n_channels, -1);
+    std::vector<int> order(b.n_channels);
+    std::vector<unsigned> read;
+    for (int q = 0; q < b.n_channels; q++) order[q] = q;
+    std::sort(order.begin(), order.end(), [&b](int x, int y) { return b.eta[x] < b.eta[y]; });
+    for (int q : order) {
+      if (b.eta[q] == 0) continue;
+      for (auto &[eta, powers] : w.bases)
+        if (const int n = multiple(b.eta[q], eta); n && slot[q] < 0) slot[q] = int(w.power(powers, n));
+      if (slot[q] < 0) slot[q] = int(w.base(b.eta[q], Op::EXP)[1]);
+      read.push_back(unsigned(slot[q]));
+    }
+    b.exponentials = w.done(read);
+    b.exp_slot = slot.data();
+    return w.n_slots;
   }
 };
 

@@ -37,45 +37,55 @@ template <class T> FASTMD_INLINE void core(int type, vec<T> x, vec<T> y, vec<T> 
       df = x2 * x2 * y2 * y2 * T(-630);
       break;
     default: {  // CUTOFF_EXP
-      vec<T> q = T(1) / (y * (T(1) + x));
-      f = exp<T>(x2 * -q);
+      vec<T> z = y > T(1e-9) ? y : broadcast<T>(T(1e-9)), q = T(1) / (z * (T(1) + x));  // e^(-5e8) is 0 too, and no infinity meets it
+      f = exp_neg<T>(x2 * -q);
       df = x * q * q * f * T(-2);
     }
   }
 }
 
-template <class T> FASTMD_INLINE void cutoff(const Cutoff &c, vec<T> r, vec<T> &f, vec<T> &df) {
+// From u = r^2, and the derivative divided by r: triplets know the squares of their distances, and the cosine needs no root.
+// inside: it is known that all are, but for rounding.
+template <class T, bool inside = false, class V> FASTMD_INLINE void cutoff(const Cutoff &c, V u, V &f, V &df) {
   const T inv = T(1 / (c.rc - c.inner));
-  vec<T> x = (r - T(c.inner)) * inv;
-  auto inside = x < T(1);
-  x = inside ? x : broadcast<T>(T(1));
-  x = x > T(0) ? x : vec<T>{};
-  switch (c.type) {
-    case CUTOFF_HARD:
-      f = broadcast<T>(T(1));
-      df = vec<T>{};
-      break;
-    case CUTOFF_COSINE: {
-      vec<T> s, co;
-      sincos<T>(x * T(M_PI), s, co);
-      f = (co + T(1)) * T(0.5);
-      df = s * (T(-0.5 * M_PI) * inv);
-      break;
-    }
-    case CUTOFF_TANH3:
-    case CUTOFF_TANH3N: {
+  auto at_most_1 = [](V x) __attribute__((always_inline)) { return map<T>(x, [](vec<T> y, auto) __attribute__((always_inline)) { return y < T(1) ? y : broadcast<T>(T(1)); }); };
+  if (c.type == CUTOFF_COSINE && c.inner == 0) {
+    V z = u * T(inv * inv);
+    if constexpr (!inside) z = at_most_1(z);
+    cos_cut<T>(z, f, df);
+    df = df * T(inv * inv);
+  } else if (c.type == CUTOFF_HARD) {
+    f = map<T>(u, [](vec<T>, auto) { return broadcast<T>(T(1)); }), df = map<T>(u, [](vec<T>, auto) { return vec<T>{}; });
+  } else {
+    // two neighbours at one place: r_jk has no direction there
+    V v = map<T>(u, [](vec<T> y, auto) __attribute__((always_inline)) { return y > T(1e-12) ? y : broadcast<T>(T(1e-12)); });
+    V by_r = rsqrt<T>(v), x = (v * by_r - T(c.inner)) * inv;
+    if constexpr (!inside) x = at_most_1(x);
+    if (c.inner > 0) x = map<T>(x, [](vec<T> y, auto) __attribute__((always_inline)) { return y > T(0) ? y : vec<T>{}; });
+    if (c.type == CUTOFF_TANH3 || c.type == CUTOFF_TANH3N) {
       const T norm = c.type == CUTOFF_TANH3 ? T(1) : T(2.263753795225350795);  // 1 / tanh^3(1)
-      vec<T> t = tanh<T>(T(1) - x), t2 = t * t;
+      V t = tanh_unit<T>(T(1) - x), t2 = t * t;
       f = t2 * t * norm;
-      df = t2 * (T(1) - t2) * (T(-3) * norm * inv);
-      break;
+      df = t2 * (T(1) - t2) * T(-3 * norm);
+    } else if (c.type == CUTOFF_COSINE) {
+      cos_cut<T>(x * x, f, df);
+      df = df * x;
+    } else {
+      if constexpr (inside) x = at_most_1(x);
+      df = map<T>(x, [&](vec<T> y, auto k) __attribute__((always_inline)) {
+        vec<T> g, dg;
+        core<T>(c.type, y, T(1) - y, g, dg);
+        set<T>(f, k, g);
+        return dg;
+      });
     }
-    default:
-      core<T>(c.type, x, T(1) - x, f, df);
-      df *= inv;
+    df = df * by_r * inv;
   }
-  f = inside ? f : vec<T>{};
-  df = inside ? df : vec<T>{};
+  if constexpr (!inside) {
+    const T most = T(c.rc * c.rc);
+    auto in = [&](vec<T> y, auto k) __attribute__((always_inline)) { return each<T>(u, k) < most ? y : vec<T>{}; };
+    f = map<T>(f, in), df = map<T>(df, in);
+  }
 }
 
 }  // namespace FASTMD_ISA

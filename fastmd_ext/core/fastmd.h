@@ -67,11 +67,13 @@ typedef struct fastmd_function {
   double cutoff;
   const char *cutoff_type;        /* or the core of a compact function */
   double alpha;
+  int way;                        /* how it is computed: 0 a sum over neighbours, 1 over triplets, 2 over neighbours by moments (moments.hpp), 3 over triplets with r_jk inside */
 } fastmd_function;
 FASTMD_API int fastmd_get_function(const fastmd_potential *, int element, int k, fastmd_function *);
 FASTMD_API const char *fastmd_scaling(const fastmd_potential *, double *low, double *high);       /* its name */
 FASTMD_API const double *fastmd_statistics(const fastmd_potential *, int element);               /* per function: min max mean sigma */
-FASTMD_API int fastmd_n_layers(const fastmd_potential *, int element);
+FASTMD_API int fastmd_n_members(const fastmd_potential *);                 /* networks per element: 1, or as many as the committee has */
+FASTMD_API int fastmd_n_layers(const fastmd_potential *, int element);     /* of one network; those of member m, from 0 on, have numbers from m * n_layers on */
 FASTMD_API int fastmd_get_layer(const fastmd_potential *, int element, int layer, int *n_in, int *n_out, const char **activation,
                                 const double **weights /* n_out x n_in */, const double **bias);
 typedef struct fastmd_pair_term { /* a repulsion that is added to the network, see repulsion.hpp; in the file's own units */
@@ -89,6 +91,13 @@ FASTMD_API const char *fastmd_note(const fastmd_potential *, int k, const char *
 
 /* ---- evaluation ---------------------------------------------------------------------------------------------- */
 /* Set `size` to sizeof the struct and what is not wanted to NULL: later versions only append. */
+enum {
+  FASTMD_FLOAT64 = 0,
+  FASTMD_MIXED = 1,        /* functions, network and edge gradients in float32; positions, displacements and the sums over atoms and edges in float64:
+                              forces are 1e-6 to 1e-5 of the largest off, wherever the origin is. Numbers beyond 3e38 are FASTMD_ENONFINITE */
+  FASTMD_FLOAT32 = 2       /* the same but for the sums of forces, in float32: half the memory (12 bytes in place of 24 per atom and chunk, of
+                              which there are 16), not faster; the total force is then zero to 1e-7 only */
+};
 typedef struct fastmd_system {
   size_t size;
   int64_t n;               /* atoms with a row in the list */
@@ -103,6 +112,7 @@ typedef struct fastmd_system {
   int threads;             /* 0: the default. The answer has the same bits for any number */
   const int64_t *edge_row; /* n: with rows, what fastmd_rows made of this very system, or NULL both: ... */
   const double *rows;      /* ... vjp and jvp then contract these instead of computing anew */
+  int32_t precision;       /* FASTMD_FLOAT64, _MIXED or _FLOAT32 of fastmd_compute; value, vjp, jvp and rows are float64 whatever it says */
 } fastmd_system;
 
 typedef struct fastmd_result {
@@ -115,6 +125,8 @@ typedef struct fastmd_result {
   double *edges;           /* m x 3: dE_i/dd_ij; zero beyond the cutoff */
   int32_t *outside;        /* n: how many functions of the atom are outside the range of the training data, plus how many of its neighbours
                               are nearer than any there; 0 where the file has no ranges. Not from vjp. */
+  double *member_energies; /* n x fastmd_n_members: what each network of a committee makes of the atoms; `energies` are their means. No cost. Not from vjp. */
+  double *member_forces;   /* fastmd_n_members x n_all x 3, with `forces`, which are their means: the second pass once for each. Not from vjp. */
 } fastmd_result;
 
 FASTMD_API int fastmd_compute(const fastmd_potential *, const fastmd_system *, const fastmd_result *);

@@ -19,7 +19,11 @@ struct Work {
   const int32_t *strain_of;
   double *energies, *virials, *edges;  // or NULL
   double *forces;           // of the chunk, or NULL
+  float *forces32;          // the same in precision float32; one of the two is NULL
   int64_t low;
+  double *member_energies;  // n x members, or NULL
+  int64_t member_stride;    // 0, or the forces of members 0 to n_members - 2 are wanted too: those of m stand (m + 1) member_stride numbers
+                            // after the mean's. The last member's are what is left of these
   int32_t *outside;         // or NULL
   bool want_virial;
   double energy, virial[9]; // out: sums over the chunk
@@ -28,8 +32,10 @@ struct Work {
 
 struct Kernels {
   const char *name;
-  size_t (*workspace)(const Plan &, Want, int max_row);
-  void (*run)(Want, Work &, void *workspace, int max_row);
+  struct Arithmetic {
+    size_t (*workspace)(const Plan &, Want, int max_row);
+    void (*run)(Want, Work &, void *workspace, int max_row);
+  } float64, float32;  // float32: Want::energy only
   // the network of one element alone, for atoms [i0, i1): G (n x functions) -> E (n), dE/dG (n x functions)
   void (*network)(const Plan &, int element, int64_t i0, int64_t i1, const double *G, double *E, double *dG, void *workspace);
 };

@@ -2,6 +2,7 @@
 #include "fastmd.h"
 #include <dlfcn.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -57,7 +58,11 @@ struct Isa {
   bool runs;
 };
 std::vector<Isa> isas() {
+#if defined(__aarch64__)
+  std::vector<Isa> list = {{"neon", true}};
+#else
   std::vector<Isa> list = {{"baseline", true}};
+#endif
 #if defined(__x86_64__)
   __builtin_cpu_init();
   list.push_back({"avx2", __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")});
@@ -103,34 +108,72 @@ const Kernels *kernels() {  // once per process
 // ---- one call: check, cut into chunks, run, add up
 
 constexpr int MAX_CHUNKS = 16;
-constexpr int64_t CHUNK_ATOMS = 32;
+constexpr int64_t CHUNK_ATOMS = 8, CHUNK_ROWS = 64;  // at least so many in a chunk: of atoms; of the network alone
+constexpr int64_t LONG_LIST = 1000000;  // edges: from there on looking through them is worth waking the threads
 
-struct Buffer {  // a thread's scratch, kept from call to call
+struct Buffer {  // a thread's scratch, kept from call to call, unless it is large: that goes back to the system, past the heap, which would keep it
+  static constexpr size_t LARGE = size_t(1) << 22;
   void *memory = nullptr;
   size_t size = 0;
-  ~Buffer() { std::free(memory); }
-  void *hold(size_t n) {
+  ~Buffer() { release(); }
+  void release() {
+    if (size > LARGE) munmap(memory, size);
+    else std::free(memory);
+    memory = nullptr, size = 0;
+  }
+  void *hold(size_t n) {  // NULL if there is not so much, or n is 0
     if (n > size) {
-      std::free(memory);
-      memory = nullptr, size = 0;
-      n = (n + n / 2 + 4095) / 4096 * 4096;
-      memory = std::aligned_alloc(64, n);
+      release();
+      if (n <= LARGE) n = std::min(n + n / 2 + 4095, LARGE);
+      n = (n + 4095) / 4096 * 4096;
+      if (n > LARGE) memory = mmap(nullptr, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      else memory = std::aligned_alloc(64, n);
+      if (memory == MAP_FAILED) memory = nullptr;
       if (memory) size = n;
     }
     return memory;
   }
+  void trim() {
+    if (size > LARGE) release();
+  }
 };
-thread_local Buffer scratch;
+thread_local Buffer scratch, sums;
+
+// 0, or NaN if one of the numbers is not finite
+double not_finite(const double *a, int64_t n) {
+  double s[4] = {};
+  int64_t k = 0;
+  for (; k + 4 <= n; k += 4)
+    for (int l = 0; l < 4; l++) s[l] += a[k + l] * 0;
+  for (; k < n; k++) s[0] += a[k] * 0;
+  return (s[0] + s[1]) + (s[2] + s[3]);
+}
 
 void check_finite(const double *a, int64_t n, const char *what) {
-  double s = 0;
-  for (int64_t k = 0; k < n; k++) s += a[k] * 0;
-  if (s == 0) return;
+  if (not_finite(a, n) == 0) return;
   for (int64_t k = 0; k < n; k++)
     if (!std::isfinite(a[k])) throw std::invalid_argument(std::string(what) + ": entry " + std::to_string(k) + " is not a finite number");
 }
 
-// All that can be wrong about a system without looking at distances. Returns the longest row.
+// The least and the largest atom in a stretch of the list
+void widen(const int32_t *j, const int32_t *end, int32_t &low, int32_t &high) {
+  int32_t a = low, b = high;
+  for (; j < end; j++) a = std::min(a, *j), b = std::max(b, *j);
+  low = a, high = b;
+}
+[[noreturn]] void bad_index(const fastmd_system &s) {
+  int64_t k = s.first[0];
+  while (s.j[k] >= 0 && s.j[k] < s.n_all) k++;
+  throw std::invalid_argument("j: edge " + std::to_string(k) + " names atom " + std::to_string(s.j[k]) + " of " + std::to_string(s.n_all));
+}
+
+// forces[from, to) += a chunk's forces on atoms [low, high]
+template <class S> void add(const S *chunk, int64_t low, int64_t high, int64_t from, int64_t to, double *forces) {
+  from = std::max(from, 3 * low), to = std::min(to, 3 * (high + 1));
+  for (int64_t q = from; q < to; q++) forces[q] += chunk[q - 3 * low];
+}
+
+// All that can be wrong about a system without looking at distances or at who is in a row. Returns the longest row.
 int check_system(const fastmd_potential *p, const fastmd_system *s) {
   if (!p) throw std::invalid_argument("potential is NULL");
   if (s->n < 0 || s->n_all < s->n || s->n_all > INT32_MAX) throw std::invalid_argument("n and n_all: expected 0 <= n <= n_all < 2^31");
@@ -147,8 +190,7 @@ int check_system(const fastmd_potential *p, const fastmd_system *s) {
   if (longest > 10000000) throw std::invalid_argument("an atom has more than ten million neighbours");
   const int64_t m = s->n ? s->first[s->n] : 0;
   if (m && !s->j) throw std::invalid_argument("j is NULL");
-  for (int64_t k = s->n ? s->first[0] : 0; k < m; k++)
-    if (s->j[k] < 0 || s->j[k] >= s->n_all) throw std::invalid_argument("j: edge " + std::to_string(k) + " names atom " + std::to_string(s->j[k]) + " of " + std::to_string(s->n_all));
+  if (s->precision < FASTMD_FLOAT64 || s->precision > FASTMD_FLOAT32) throw std::invalid_argument("precision: expected 0 (float64), 1 (mixed) or 2 (float32), got " + std::to_string(s->precision));
   if (s->rows && !s->edge_row) throw std::invalid_argument("rows is given, edge_row is NULL");
   if (s->d) {
     check_finite(s->d, 3 * m, "d");
@@ -181,74 +223,103 @@ struct Call {
   void take(const fastmd_result *r) { result = whole(r, offsetof(fastmd_result, outside), "result"); }
 
   int operator()() {
-    const Kernels *k = kernels();
+    const Kernels::Arithmetic &k = system.precision && want == Want::energy ? kernels()->float32 : kernels()->float64;
     const fastmd_system &s = system;
     const int longest = check_system(potential, &s);
     const Plan &plan = potential->potential.plan;
     if (want == Want::energy && !plan.element[0].n_layers && !plan.element[0].pair) throw std::invalid_argument("this potential holds symmetry functions only, no network");
+    const bool single = system.precision == FASTMD_FLOAT32 && want == Want::energy;  // forces are summed in float32
     double *forces = result.forces;
     part.plan = &plan;
     part.system = &s;
     part.energies = result.energies, part.virials = result.virials, part.edges = result.edges, part.outside = result.outside, part.want_virial = result.virial;
+    part.member_energies = result.member_energies;
+    const int members = plan.n_elements ? plan.element[0].n_members : 1;
+    const int sets = result.member_forces ? members : 1;  // of forces: the mean's, then those of the members but the last
+    if (result.member_forces && !forces) throw std::invalid_argument("member_forces are wanted but forces is NULL: both are needed");
     const int64_t m = s.n ? s.first[s.n] : 0;
     // Atoms of a species that is not ours have no kernel that would write their entries.
     if (part.energies) std::fill_n(part.energies, s.n, 0.0);
+    if (part.member_energies) std::fill_n(part.member_energies, members * s.n, 0.0);
     if (part.outside) std::fill_n(part.outside, s.n, 0);
     if (part.virials) std::fill_n(part.virials, 9 * s.n, 0.0);
     if (part.edges) std::fill_n(part.edges, 3 * m, 0.0);
 
     const int chunks = int(std::min<int64_t>(MAX_CHUNKS, (s.n + CHUNK_ATOMS - 1) / CHUNK_ATOMS));
-    const int threads = s.threads > 0 ? s.threads : fastmd_default_threads();
-    std::vector<Work> work(chunks, part);
-    std::vector<std::vector<double>> buffer(chunks);
-    const size_t need = k->workspace(plan, want, longest);
+    const int threads = chunks < 2 ? 1 : s.threads > 0 ? s.threads : fastmd_default_threads();
+    Work work[MAX_CHUNKS];
+    int32_t low[MAX_CHUNKS], high[MAX_CHUNKS];  // the atoms that a chunk's forces act on: its own and those they see
+    Pool::run(chunks, m > LONG_LIST ? threads : 1, [&](int c) {
+      Work &w = work[c] = part;
+      w.i0 = s.n * c / chunks, w.i1 = s.n * (c + 1) / chunks;
+      low[c] = int32_t(w.i0), high[c] = int32_t(w.i1 - 1);
+      widen(s.j + s.first[w.i0], s.j + s.first[w.i1], low[c], high[c]);
+    });
+    size_t place[MAX_CHUNKS + 1] = {};  // of the chunks' buffers, one after the other; a single chunk adds into the result itself
+    const bool direct = chunks == 1 && !single && sets == 1;
+    for (int c = 0; c < chunks; c++) {
+      if (low[c] < 0 || high[c] >= s.n_all) bad_index(s);
+      const size_t numbers = 3 * (size_t(high[c]) - low[c] + 1) * sets;
+      place[c + 1] = place[c] + (forces && !direct ? (numbers * (single ? sizeof(float) : sizeof(double)) + 63) / 64 * 64 : 0);
+      if (sets > 1) work[c].member_stride = int64_t(numbers) / sets;
+    }
+    char *buffer = (char *)sums.hold(place[chunks]);
+    if (!buffer && place[chunks]) throw std::bad_alloc();
+    if (forces && chunks < 2) std::fill_n(forces, 3 * s.n_all, 0.0);
+
+    const size_t need = k.workspace(plan, want, longest);
     std::atomic<bool> memory{true};
     Pool::run(chunks, threads, [&](int c) {
       Work &w = work[c];
-      w.i0 = s.n * c / chunks, w.i1 = s.n * (c + 1) / chunks;
-      w.clash_atom = -1;
       void *space = scratch.hold(need);
       if (!space) return memory.store(false);
-      if (forces) {  // the chunk's own atoms and those they see
-        int64_t low = w.i0, high = w.i1 - 1;
-        for (int64_t e = s.first[w.i0]; e < s.first[w.i1]; e++) low = std::min<int64_t>(low, s.j[e]), high = std::max<int64_t>(high, s.j[e]);
-        w.low = low;
-        try {
-          buffer[c].assign(3 * (high - low + 1), 0.0);
-        } catch (const std::bad_alloc &) {
-          return memory.store(false);
-        }
-        w.forces = buffer[c].data();
-      }
-      k->run(want, w, space, longest);
+      w.low = direct ? 0 : low[c];
+      if (direct) w.forces = forces;
+      else if (forces) std::memset(buffer + place[c], 0, place[c + 1] - place[c]);
+      if (forces && !direct) single ? void(w.forces32 = (float *)(buffer + place[c])) : void(w.forces = (double *)(buffer + place[c]));
+      k.run(want, w, space, longest);
     });
     if (!memory) throw std::bad_alloc();
-    for (const Work &w : work)
+    double energy = 0, virial[9] = {};
+    for (int c = 0; c < chunks; c++) {
+      const Work &w = work[c];
       if (w.clash_atom >= 0)
         return fail(FASTMD_ECOINCIDENT, "atoms " + std::to_string(w.clash_atom) + " and " + std::to_string(s.j[w.clash_edge]) + " are on top of each other");
-
-    double energy = 0, virial[9] = {};
-    for (const Work &w : work) {
       energy += w.energy;
       for (int a = 0; a < 9; a++) virial[a] += w.virial[a];
     }
-    double check = energy;
+    double check = energy + (part.member_energies ? not_finite(part.member_energies, members * s.n) : 0);
     for (double v : virial) check += v;
     if (forces) {
+      double bad[MAX_CHUNKS] = {};
       const int blocks = int(std::min<int64_t>(MAX_CHUNKS, s.n_all / 1024 + 1));
-      std::vector<double> bad(blocks);
       Pool::run(blocks, threads, [&](int b) {
-        const int64_t lo = 3 * (s.n_all * b / blocks), hi = 3 * (s.n_all * (b + 1) / blocks);
-        std::fill(forces + lo, forces + hi, 0.0);
-        for (int c = 0; c < chunks; c++) {
-          const int64_t at = 3 * work[c].low, from = std::max(lo, at), to = std::min<int64_t>(hi, at + int64_t(buffer[c].size()));
-          for (int64_t q = from; q < to; q++) forces[q] += buffer[c][q - at];
+        const int64_t from = 3 * (s.n_all * b / blocks), to = 3 * (s.n_all * (b + 1) / blocks);
+        auto member = [&](int m) { return result.member_forces + 3 * s.n_all * m; };
+        for (int set = 0; set < sets; set++) {
+          double *total = set ? member(set - 1) : forces;
+          if (!direct) {
+            std::fill(total + from, total + to, 0.0);
+            for (int c = 0; c < chunks; c++) {
+              const int64_t skip = set * work[c].member_stride;
+              if (single) add((const float *)(buffer + place[c]) + skip, low[c], high[c], from, to, total);
+              else add((const double *)(buffer + place[c]) + skip, low[c], high[c], from, to, total);
+            }
+          }
+          bad[b] += not_finite(total + from, to - from);
         }
-        for (int64_t q = lo; q < hi; q++) bad[b] += forces[q] * 0;
+        if (!result.member_forces) return;
+        double *last = member(members - 1);
+        for (int64_t q = from; q < to; q++) last[q] = members * forces[q];
+        for (int m = 0; m + 1 < members; m++)
+          for (int64_t q = from; q < to; q++) last[q] -= member(m)[q];
       });
       for (double v : bad) check += v;
     }
-    if (!std::isfinite(check)) return fail(FASTMD_ENONFINITE, "the energy or a force is not finite: are two atoms almost on top of each other, or are weights of the potential huge?");
+    sums.trim();
+    if (!std::isfinite(check))
+      return fail(FASTMD_ENONFINITE, std::string("the energy or a force is not finite: are two atoms almost on top of each other, or are weights of the potential huge?") +
+                                         (system.precision ? " Float32 ends at 3e38; does it work in precision float64?" : ""));
     if (result.energy) *result.energy = energy;
     if (result.virial) std::copy_n(virial, 9, result.virial);
     return 0;
@@ -356,7 +427,7 @@ int fastmd_get_function(const fastmd_potential *p, int e, int k, fastmd_function
   if (!out || k < 0 || k >= fastmd_n_functions(p, e)) return fail(FASTMD_EARGUMENT, "no such function");
   const Function &f = element(p, e)->functions[k];
   if (out->size < offsetof(fastmd_function, alpha)) return fail(FASTMD_EARGUMENT, "function.size is not the size of fastmd_function");
-  fastmd_function x{out->size, std::atoi(f.is().name + 1), f.a, f.b, f.is().n_parameters, {}, {}, f.cutoff, f.type_name(), f.alpha};
+  fastmd_function x{out->size, std::atoi(f.is().name + 1), f.a, f.b, f.is().n_parameters, {}, {}, f.cutoff, f.type_name(), f.alpha, p->potential.way(f)};
   for (int q = 0; q < x.n_parameters; q++) x.name[q] = f.is().parameter[q].name, x.value[q] = f.p[q];
   std::memcpy(out, &x, std::min(x.size, sizeof x));
   return 0;
@@ -368,9 +439,10 @@ const char *fastmd_scaling(const fastmd_potential *p, double *low, double *high)
   return SCALING_NAMES[document(p)->scaling];
 }
 const double *fastmd_statistics(const fastmd_potential *p, int e) { return element(p, e) && !element(p, e)->stats.empty() ? element(p, e)->stats.data() : nullptr; }
-int fastmd_n_layers(const fastmd_potential *p, int e) { return element(p, e) ? int(element(p, e)->layers.size()) : 0; }
+int fastmd_n_members(const fastmd_potential *p) { return element(p, 0) ? p->potential.plan.element[0].n_members : 0; }
+int fastmd_n_layers(const fastmd_potential *p, int e) { return element(p, e) ? p->potential.plan.element[e].n_layers : 0; }
 int fastmd_get_layer(const fastmd_potential *p, int e, int l, int *n_in, int *n_out, const char **activation, const double **weights, const double **bias) {
-  if (l < 0 || l >= fastmd_n_layers(p, e)) return fail(FASTMD_EARGUMENT, "no such layer");
+  if (l < 0 || l >= fastmd_n_layers(p, e) * fastmd_n_members(p)) return fail(FASTMD_EARGUMENT, "no such layer");
   const LayerText &y = element(p, e)->layers[l];
   *n_in = y.n_in, *n_out = y.n_out, *activation = ACTIVATION_NAMES[y.activation], *weights = y.weights.data(), *bias = y.bias.data();
   return 0;
@@ -409,8 +481,8 @@ int fastmd_network(const fastmd_potential *p, int e, int64_t n, const double *G,
     check_finite(G, n * fastmd_n_functions(p, e), "G");
     const Kernels *k = kernels();
     const Plan &plan = p->potential.plan;
-    const size_t need = k->workspace(plan, Want::energy, 0);
-    const int chunks = int(std::min<int64_t>(MAX_CHUNKS, (n + CHUNK_ATOMS - 1) / CHUNK_ATOMS));
+    const size_t need = k->float64.workspace(plan, Want::energy, 0);
+    const int chunks = int(std::min<int64_t>(MAX_CHUNKS, (n + CHUNK_ROWS - 1) / CHUNK_ROWS));
     std::atomic<bool> memory{true};
     Pool::run(chunks, threads > 0 ? threads : fastmd_default_threads(), [&](int c) {
       void *space = scratch.hold(need);
@@ -432,7 +504,7 @@ int fastmd_vjp(const fastmd_potential *p, const fastmd_system *s, const int64_t 
   return guarded([&] {
     Call c{p, s, Want::vjp};
     c.take(r);
-    c.result.energy = c.result.energies = nullptr, c.result.outside = nullptr;
+    c.result.energy = c.result.energies = c.result.member_energies = c.result.member_forces = nullptr, c.result.outside = nullptr;
     c.part.row = row, c.part.g = g;
     return c();
   });

@@ -1,7 +1,10 @@
 // neighbourhood.hpp: the neighbours of one atom, gathered once into arrays that vectors can run over: sorted by element, each element's
 // stretch padded to whole vectors with neighbours beyond every cutoff. All later stages read these arrays; the last adds up the edge
-// gradients p_ij = dE_i/dd_ij here.
+// gradients p_ij = dE_i/dd_ij here, as a d_ij + b: most of what makes them is along d_ij.
 #pragma once
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#endif
 #include <algorithm>
 #include "fastmd.h"
 #include "radial.hpp"
@@ -16,16 +19,24 @@ struct Carver {
   template <class T> T *take(size_t n) {
     T *p = base ? (T *)(base + used) : nullptr;
     used += (n * sizeof(T) + 63) / 64 * 64;
+#if defined(__SANITIZE_ADDRESS__)  // what lies between two arrays may not be touched
+    if (base) ASAN_UNPOISON_MEMORY_REGION(p, n * sizeof(T)), ASAN_POISON_MEMORY_REGION((char *)p + n * sizeof(T), base + used + 64 - (char *)p - n * sizeof(T));
+    used += 64;
+#endif
     return p;
   }
 };
 
 template <class T> struct Neighbourhood {
-  T *x, *y, *z, *ux, *uy, *uz, *r, *inv;  // d_ij, its unit vector, length, 1 / length
-  T *px, *py, *pz;                        // dE_i/dd_ij
-  T *vx, *vy, *vz;                        // jvp only: the change of d_ij
-  T *fc, *dfc;                            // cutoff c: fc + c * cap
-  T *phi, *dphi;                          // shape s: phi + s * cap. In a jvp, dphi holds the change of phi, dphi/dr dr
+  T *x, *y, *z, *ux, *uy, *uz;            // d_ij, its unit vector
+  T *r, *r2, *inv, *inv2;                 // its length, the square of that; 1 / length and the square of that
+  T *a, *bx, *by, *bz;                    // p_ij = a d_ij + b ...
+  T *row;                                 // ... plus the four numbers at row + 4 k: what rows of triplets add one neighbour at a time
+  T *vx, *vy, *vz, *along;                // jvp only: the change of d_ij, and that times d_ij
+  T *fc, *dfc;                            // cutoff c: fc + c * cap; all derivatives by r are divided by r
+  T *phi, *dphi;                          // shape s: phi + s * cap
+  T *chi;                                 // dphi / phi of one base, see angular.hpp
+  T *raw;                                 // the Gaussian of shape s without its cutoff
   int *edge, *id;                         // place in the row; atom j
   int *from, *count;                      // by element: where its stretch begins, how many are real
   int *item, *kind, *order;               // while gathering
@@ -34,13 +45,15 @@ template <class T> struct Neighbourhood {
 
   void carve(Carver &w, const Plan &p, int max_row, bool jvp) {
     cap = round_up(max_row, width<T>) + (p.n_elements + 1) * width<T> + 2 * width<T>;
-    for (T **a : {&x, &y, &z, &ux, &uy, &uz, &r, &inv, &px, &py, &pz}) *a = w.take<T>(cap);
-    for (T **a : {&vx, &vy, &vz}) *a = jvp ? w.take<T>(cap) : nullptr;
+    for (T **p : {&x, &y, &z, &ux, &uy, &uz, &r, &r2, &inv, &inv2, &a, &bx, &by, &bz, &chi}) *p = w.take<T>(cap);
+    row = w.take<T>(size_t(cap) * 4);
+    for (T **p : {&vx, &vy, &vz, &along}) *p = jvp ? w.take<T>(cap) : nullptr;
     fc = w.take<T>(size_t(cap) * p.max_cutoffs);
     dfc = w.take<T>(size_t(cap) * p.max_cutoffs);
     phi = w.take<T>(size_t(cap) * p.max_shapes);
     dphi = w.take<T>(size_t(cap) * p.max_shapes);
-    for (int **a : {&edge, &id, &item, &kind, &order}) *a = w.take<int>(cap);
+    raw = w.take<T>(size_t(cap) * p.max_shapes);
+    for (int **q : {&edge, &id, &item, &kind, &order}) *q = w.take<int>(cap);
     from = w.take<int>(p.n_elements);
     count = w.take<int>(p.n_elements);
   }
@@ -76,26 +89,25 @@ template <class T> int64_t gather(const Plan &plan, const ElementPlan &element, 
   const int64_t first = s.first[i];
   const int row = int(s.first[i + 1] - first), ne = plan.n_elements;
   int n = 0;
-  int64_t clash = -1;
-  for (int e = 0; e < ne; e++) h.count[e] = 0;
-  for (int k = 0; k < row; k++) {
+  double nearest = reach2;
+  for (int k = 0; k < row; k++) {  // without branches: all are written, those beyond reach and those of no element of ours are written over
     double d[3];
     displacement(s, i, first + k, d);
-    double r2 = 0;
-    for (int a = 0; a < 3; a++) {
-      d[a] *= native;
-      r2 += d[a] * d[a];
-    }
-    if (!(r2 < reach2)) continue;
+    const double x = d[0] * native, y = d[1] * native, z = d[2] * native, r2 = x * x + y * y + z * z;
     const int e = s.species[s.j[first + k]];
-    if (e < 0) continue;
-    if (r2 < 1e-12) clash = first + k;
-    h.px[n] = T(d[0]), h.py[n] = T(d[1]), h.pz[n] = T(d[2]), h.r[n] = T(r2);  // parked here until the stretches are known
-    h.item[n] = k;
-    h.kind[n] = e;
-    h.count[e]++;
-    n++;
+    h.bx[n] = T(x), h.by[n] = T(y), h.bz[n] = T(z), h.r[n] = T(r2);  // parked here until the stretches are known
+    h.item[n] = k, h.kind[n] = e;
+    const bool in = (r2 < reach2) & (e >= 0);
+    nearest = in && r2 < nearest ? r2 : nearest;
+    n += in;
   }
+  int64_t clash = -1;
+  for (int k = 0; k < n && nearest < 1e-12; k++)
+    if (h.r[k] < T(1e-12)) clash = first + h.item[k];
+  for (int e = 0; e < ne; e++) h.count[e] = 0;
+  if (ne == 1) h.count[0] = n;
+  else
+    for (int k = 0; k < n; k++) h.count[h.kind[k]]++;
   int at = 0;
   for (int e = 0; e < ne; e++) {
     h.from[e] = at;
@@ -103,7 +115,8 @@ template <class T> int64_t gather(const Plan &plan, const ElementPlan &element, 
   }
   h.end = at;
   const T far = T(4 * reach);
-  for (int k = 0; k < at + 2 * width<T>; k++) h.x[k] = far, h.y[k] = h.z[k] = 0;
+  for (int e = 0; e <= ne; e++)  // the padding, and a little behind the end
+    for (int k = e < ne ? h.from[e] + h.count[e] : at; k < (e < ne ? h.from[e] + round_up(h.count[e], width<T>) : at + 2 * width<T>); k++) h.x[k] = far, h.y[k] = h.z[k] = 0;
   h.sorted = element.sorted;
   if (h.sorted) {
     for (int k = 0; k < n; k++) h.order[k] = k;
@@ -111,28 +124,43 @@ template <class T> int64_t gather(const Plan &plan, const ElementPlan &element, 
   }
   for (int m = 0; m < n; m++) {
     const int k = h.sorted ? h.order[m] : m, q = h.from[h.kind[k]]++;
-    h.x[q] = h.px[k], h.y[q] = h.py[k], h.z[q] = h.pz[k];
+    h.x[q] = h.bx[k], h.y[q] = h.by[k], h.z[q] = h.bz[k];
     h.edge[q] = h.item[k];
     h.id[q] = s.j[first + h.item[k]];
   }
   for (int e = 0; e < ne; e++) h.from[e] -= h.count[e];
   for (int k = 0; k < at + 2 * width<T>; k += width<T>) {
-    vec<T> x = load(h.x + k), y = load(h.y + k), z = load(h.z + k), r = sqrt(x * x + y * y + z * z), inv = T(1) / r;
-    store<T>(h.r + k, r), store<T>(h.inv + k, inv);
+    vec<T> x = load(h.x + k), y = load(h.y + k), z = load(h.z + k), r2 = x * x + y * y + z * z, r = sqrt(r2), inv = T(1) / r;
+    store<T>(h.r + k, r), store<T>(h.r2 + k, r2), store<T>(h.inv + k, inv), store<T>(h.inv2 + k, inv * inv);
     store<T>(h.ux + k, x * inv), store<T>(h.uy + k, y * inv), store<T>(h.uz + k, z * inv);
-    store<T>(h.px + k, vec<T>{}), store<T>(h.py + k, vec<T>{}), store<T>(h.pz + k, vec<T>{});
+    for (T *p : {h.a, h.bx, h.by, h.bz}) store<T>(p + k, vec<T>{});
   }
+  std::memset(h.row, 0, sizeof(T) * 4 * at);
   return clash;
+}
+
+template <class T> void add_rows(const Plan &plan, Neighbourhood<T> &h) noexcept {
+  for (int e = 0; e < plan.n_elements; e++)
+    for (int k = h.from[e]; k < h.from[e] + h.count[e]; k++) {
+      T *r = h.row + 4 * k;
+      h.a[k] += r[0], h.bx[k] += r[1], h.by[k] += r[2], h.bz[k] += r[3];
+      r[0] = r[1] = r[2] = r[3] = 0;
+    }
 }
 
 // All cutoffs, then the shapes on the elements that need them.
 template <class T> void shapes(const Plan &plan, const ElementPlan &e, Neighbourhood<T> &h) noexcept {
-  for (int c = 0; c < e.n_cutoffs; c++) cutoff_array<T>(e.cutoff[c], 0, h.end, h.r, h.fc + c * h.cap, h.dfc + c * h.cap);
+  for (int c = 0; c < e.n_cutoffs; c++)
+    for (int k = 0; k < h.end; k += width<T>) {
+      vec<T> f, df;
+      cutoff<T>(e.cutoff[c], load(h.r2 + k), f, df);
+      store<T>(h.fc + c * h.cap + k, f), store<T>(h.dfc + c * h.cap + k, df);
+    }
   for (int q = 0; q < e.n_shapes; q++) {
     const Shape &s = e.shape[q];
     for (int a = 0; a < plan.n_elements; a++)
       if (s.used[a] && h.count[a])
-        shape_array<T>(s, h.from[a], h.from[a] + h.count[a], h.r, h.fc + s.cutoff * h.cap, h.dfc + s.cutoff * h.cap, h.phi + q * h.cap, h.dphi + q * h.cap);
+        shape_array<T>(s, h.from[a], h.from[a] + h.count[a], h.r, h.inv, h.fc + s.cutoff * h.cap, h.dfc + s.cutoff * h.cap, h.raw + s.like * h.cap, h.raw + q * h.cap, h.phi + q * h.cap, h.dphi + q * h.cap);
   }
 }
 

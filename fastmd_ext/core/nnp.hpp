@@ -11,6 +11,8 @@
 //   network Si 2
 //   layer 10 2 tanh                     # outputs, inputs, activation; then a line per output: its weights, last its bias
 //   ...
+//   network Si 2 member 2               # of a committee the second, and so on: built as the first, and as many for each element
+//   ...
 //   pair Si Si zbl 1 2                  # repulsion.hpp: inner and outer
 //   pair Si O table 1000 0.8 1.6        # rows, first and last r; then a line per row: energy and slope, at last 0 0
 //   ...
@@ -37,6 +39,7 @@ constexpr const char *CORE_NAMES[] = {"p1", "p2", "p3", "p4", "e", "p1a", "p2a",
 constexpr const char *ACTIVATION_NAMES[] = {"identity", "tanh", "sigmoid", "relu", "softplus", "gaussian", "cos", "revlogistic", "exp", "harmonic"};
 constexpr const char *PAIR_NAMES[] = {"zbl", "table"};
 constexpr const char *SCALING_NAMES[] = {"none", "minmax", "center", "center-minmax", "sigma"};
+constexpr int MAX_MEMBERS = 1000;
 constexpr std::string_view SYMBOLS =  // X: a dummy, as in ASE
     " X H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr "
     "Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb "
@@ -65,7 +68,8 @@ struct ElementText {
   double offset = 0;
   std::vector<Function> functions;
   std::vector<double> stats;  // 4 per function, or none
-  std::vector<LayerText> layers;
+  std::vector<LayerText> layers;  // of all members of a committee, one after the other
+  int members = 0;                // 1 for a network alone
 };
 struct PairText {
   int a = 0, b = 0, kind = 0;
@@ -281,9 +285,18 @@ class Parser {
   }
   void network() {
     ElementText &e = doc_.elements[known_element("network")];
-    if (!e.layers.empty()) fail("the network of " + e.symbol + " stands twice");
     const int n = whole("number of layers", 1, 1000);
+    int member = 1;
+    if (next_is("member")) {
+      expect("member");
+      member = whole("member", 2, MAX_MEMBERS);
+    }
     finish_line();
+    if (member <= e.members) fail((member == 1 ? "the network" : "member " + std::to_string(member)) + " of " + e.symbol + " stands twice");
+    if (member > e.members + 1) fail("member " + std::to_string(member) + " of " + e.symbol + " stands before member " + std::to_string(e.members + 1));
+    if (member > 1 && n != int(e.layers.size()) / e.members)
+      fail("member " + std::to_string(member) + " of " + e.symbol + " has " + std::to_string(n) + " layers, the first has " + std::to_string(e.layers.size() / e.members) + ": members are built alike");
+    e.members = member;
     int n_in = int(e.functions.size());
     for (int l = 0; l < n; l++) {
       if (!next_line()) fail("the file ends in the network of " + e.symbol);
@@ -295,6 +308,9 @@ class Parser {
       finish_line();
       if (y.n_in != n_in) fail("layer " + std::to_string(l + 1) + " of " + e.symbol + " has " + std::to_string(y.n_in) + " inputs, what comes before it gives " + std::to_string(n_in));
       if (l + 1 == n && y.n_out != 1) fail("the last layer of " + e.symbol + " must have 1 output, it has " + std::to_string(y.n_out));
+      if (member > 1 && (y.n_out != e.layers[l].n_out || y.activation != e.layers[l].activation))
+        fail("layer " + std::to_string(l + 1) + " of member " + std::to_string(member) + " of " + e.symbol + " has " + std::to_string(y.n_out) + " outputs through " + ACTIVATION_NAMES[y.activation] + ", that of the first " +
+             std::to_string(e.layers[l].n_out) + " through " + ACTIVATION_NAMES[e.layers[l].activation] + ": members are built alike");
       if (size_t(y.n_out) > rest_.size() / 2 / (size_t(y.n_in) + 1)) fail("the file is too short for a layer of " + std::to_string(y.n_out) + " x " + std::to_string(y.n_in) + " weights");
       for (int o = 0; o < y.n_out; o++) {
         if (!next_line()) fail("the file ends among the weights of " + e.symbol);
@@ -362,6 +378,9 @@ class Parser {
       }
     }
     if (networks && networks != doc_.elements.size()) fail("some elements have a network and some have none");
+    for (const auto &e : doc_.elements)
+      if (e.members != doc_.elements[0].members)
+        fail("the committee of " + doc_.elements[0].symbol + " has " + std::to_string(doc_.elements[0].members) + " members, that of " + e.symbol + " has " + std::to_string(e.members) + ": all elements need as many");
   }
 };
 

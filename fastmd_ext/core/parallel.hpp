@@ -5,8 +5,8 @@
 #include <pthread.h>
 #include <unistd.h>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
-#include <functional>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -17,7 +17,17 @@ class Pool {
  public:
   // piece(k) for each k in [0, pieces), on up to `threads` threads, this one among them. piece must not throw.
   // When another caller has the pool, or after a fork, this thread does it alone.
-  static void run(int pieces, int threads, const std::function<void(int)> &piece) {
+  template <class F> static void run(int pieces, int threads, const F &piece) {
+    run_piece(pieces, threads, {&piece, [](const void *f, int k) { (*(const F *)f)(k); }});
+  }
+
+ private:
+  struct Piece {  // any function object, by reference
+    const void *object;
+    void (*call)(const void *, int);
+    void operator()(int k) const { call(object, k); }
+  };
+  static void run_piece(int pieces, int threads, const Piece &piece) {
     Pool *p = threads > 1 && pieces > 1 ? current() : nullptr;
     std::unique_lock<std::mutex> mine;
     if (p) mine = std::unique_lock<std::mutex>(p->busy_, std::try_to_lock);
@@ -28,14 +38,20 @@ class Pool {
     p->work(pieces, std::min(threads, pieces) - 1, piece);
   }
 
- private:
   std::mutex busy_, lock_;
   std::condition_variable start_, done_;
   std::vector<std::thread> helpers_;
-  const std::function<void(int)> *piece_ = nullptr;
-  std::atomic<int> next_{0};
-  int pieces_ = 0, wanted_ = 0, running_ = 0;
-  unsigned long round_ = 0;
+  const Piece *piece_ = nullptr;
+  std::atomic<int> next_{0}, running_{0};  // helpers: number below wanted_ may join, running_ have
+  int pieces_ = 0, wanted_ = 0;
+  std::atomic<unsigned long> round_{0};
+
+  // Sleeping and being woken costs some 50 microseconds, as much as ten atoms: look around for as long before going to sleep. In a loop over
+  // time steps the next round comes within that.
+  template <class F> static void look_out(F happened) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(50);
+    while (!happened() && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+  }
 
   // One pool for each process: a forked child has none of its parent's threads, so it makes its own. Never destroyed: the threads may outlive main.
   static Pool *current() {
@@ -61,14 +77,19 @@ class Pool {
     }
     return true;
   }
-  void work(int pieces, int helpers, const std::function<void(int)> &piece) {
+  void work(int pieces, int helpers, const Piece &piece) {
     {
       std::lock_guard<std::mutex> g(lock_);
-      piece_ = &piece, pieces_ = pieces, wanted_ = running_ = helpers, round_++;
+      piece_ = &piece, pieces_ = pieces, wanted_ = helpers, round_++;
       next_.store(0);
     }
     start_.notify_all();
     take();
+    {
+      std::lock_guard<std::mutex> g(lock_);
+      wanted_ = 0;  // nothing is left to take: who has not come yet, on a busy machine, need not be waited for
+    }
+    look_out([this] { return running_ == 0; });
     std::unique_lock<std::mutex> g(lock_);
     done_.wait(g, [this] { return running_ == 0; });
   }
@@ -76,11 +97,12 @@ class Pool {
     for (int k; (k = next_.fetch_add(1)) < pieces_;) (*piece_)(k);
   }
   void help(int number) {
-    unsigned long seen = 0;
-    std::unique_lock<std::mutex> g(lock_);
-    for (;;) {
+    for (unsigned long seen = 0;;) {
+      look_out([&] { return round_ != seen; });
+      std::unique_lock<std::mutex> g(lock_);
       start_.wait(g, [&] { return round_ != seen && number < wanted_; });
       seen = round_;
+      running_++;
       g.unlock();
       take();
       g.lock();

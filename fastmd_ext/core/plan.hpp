@@ -2,10 +2,11 @@
 //
 // Every symmetry function is a product of few factors, and functions share factors. The plan names each factor once:
 //   shape    R(r) fc(r): what a distance contributes                       (G1: R = 1; G2, G4, G5: a Gaussian; G3: a cosine; G20: a window)
-//   power    (1 + lambda cos)^n, or window of the angle: what an angle contributes
+//   power    ((1 + lambda cos) / 2)^n, or window of the angle: what an angle contributes
 //   radial   function = sum over the neighbours of one element of a shape   (G1, G2, G3, G20)
-//   block    all angular functions of one pair of neighbour elements with the same cutoff, over the same triplets:
+//   block    angular functions of one pair of neighbour elements over the same triplets:
 //            sum_{j<k} shape(r_ij) shape(r_ik) [shape(r_jk): narrow, G4, G21] 2^(1-zeta) (1 + lambda cos)^zeta
+//   moments  G5 with a small whole zeta, the same sum without triplets: sum_j shape(r_ij) x^a y^b z^c, see moments.hpp
 // A function weighted by atomic numbers (G12, G13, G23-G25) is a radial or a term for each element or pair of them; they add into one place.
 #pragma once
 #include <cstdint>
@@ -57,8 +58,10 @@ constexpr Kind KINDS[] = {
 };
 constexpr int N_KINDS = sizeof KINDS / sizeof *KINDS;
 
-// lanes of the network's batch: atoms side by side. Fixed, so that the order of additions is the same for every instruction set.
+// the most atoms that one call of the network takes
 constexpr int LANES = 8;
+
+constexpr int MAX_MOMENT_DEGREE = 8;
 
 struct Cutoff {
   int type;
@@ -71,41 +74,87 @@ struct Shape {
   int core;             // compact: CutoffType
   bool asymmetric;
   const uint8_t *used;  // by element: does any function need it on that element's neighbours?
+  int like, times;      // Gaussian: R is the times-th power of that of an earlier shape; like < 0: it is not
 };
 struct Radial {
   int shape, element, index;  // index: the place in G
   double weight;
 };
-struct Op {  // slot[out] = slot[a] * slot[b], or what b says
-  enum {
-    POWER = -1,         // slot[a]^value
-    BASE = -2,          // 1 + value cos
-    ONE = -3,           // 1
-    ANGLE = -4,         // theta = acos(cos)
-    ANGLE_SLOPE = -5,   // dtheta/dcos = -1 / sin
-    WINDOW = -6,        // core(|theta - value| scale), theta in slot[a]
-    WINDOW_SLOPE = -7,  // its derivative by cos, dtheta/dcos in slot[a + 1]
-  };
-  int out, a, b;
+struct Op {
+  enum Kind : int {
+    PRODUCT,       // slot[out] = slot[a] slot[b]
+    LAST_PRODUCT,  // what the operation before made, at hand without memory, times slot[b]
+    LAST_SQUARES,  // that times itself, `a` times over
+    POWER,         // slot[a]^value
+    BASE,          // (1 + value cos) / 2, or 0 where rounding makes it negative. Halves, so that large powers stay small
+    STEP,          // 1 where slot[a] > 0, or 0: its power 0
+    EXP,           // exp(-value v), v = r_ij^2 + r_ik^2 + r_jk^2
+    ANGLE,         // theta = acos(cos); and in slot[out + 1] dtheta/dcos = -1 / sin
+    WINDOW,        // core(|theta - value| scale), theta in slot[a]; and in slot[out + 1] its derivative by cos
+  } kind;
+  unsigned out, a, b;
   double value, scale = 0;
   int core = 0;
+  bool store = true;  // is it wanted by others than the next operation?
+};
+struct Program {
+  int n;
+  const Op *op;
 };
 struct Term {
   int channel, index;        // channel: which of the block's shapes
-  int power, derivative;     // slots: (1 + lambda cos)^zeta and (..)^(zeta-1); window and its derivative by cos
-  double norm, slope;        // 2^(1-zeta) times the weight; lambda zeta, or 1
+  unsigned value, power, derivative;  // slots: ((1 + lambda cos) / 2)^zeta, in the program of values and in that with derivatives, and (..)^(zeta-1) in that;
+                                 // or window and its derivative by cos
+  double norm, slope;        // 2 times the weight; lambda zeta / 2. Of a window the weight and 1
+};
+// A wide block has a shape for each channel. A narrow one has channels base(r_ij) base(r_ik) base(r_jk) exp(-eta v), v = r_ij^2 + r_ik^2 + r_jk^2:
+// base is the cutoff itself where the shapes are Gaussians about 0, else the one shape of its one channel, and eta is 0.
+struct LinearTerm {          // zeta = 1: 1 + lambda cos needs no power of its own
+  int index;
+  double norm, lambda;
 };
 struct Block {
   int a, b;  // neighbour elements, a <= b
-  bool narrow, compact;  // compact: some of its shapes are, so that many products are zero
-  int cutoff, n_channels, n_ops, n_value_ops, n_terms;  // the first n_value_ops operations make the powers, the rest the derivatives
-  const int *shape;
-  const Op *op;
-  const Term *term;  // sorted by channel
+  bool narrow, plain, compact;  // plain: wide, and all shapes are Gaussians about 0; compact: some are, so that many products are zero
+  int cutoff, n_channels, n_terms;
+  const int *shape;      // wide: by channel; narrow: its base, -1 for the cutoff
+  const double *eta;     // narrow and plain: by channel
+  const int *last_term, *last_linear;  // by channel: the number of the first that is not its own any more
+  const int *exp_slot;   // and where `exponentials` leaves its exponential, -1 for 1
+  Program values, derivatives, exponentials;
+  const Term *term;      // sorted by channel
+  const Term *alone;     // each of these by itself, with its own program
+  const Program *alone_program;
+  const LinearTerm *linear;
+  int n_linear;
+};
+struct MomentSet {  // sum_j shape(r_ij) x^a y^b z^c over the neighbours of one element, for a + b + c <= degree
+  int shape, element, degree, first;  // first: where its moments stand
+};
+struct MomentTerm {
+  int index;
+  const double *coefficient;  // of cos^n, n <= degree
+};
+struct MomentBlock {  // functions sum_{j<k} shape(r_ij) shape(r_ik) P(cos): one pair of sets
+  int a, b, degree, n_terms;
+  const MomentTerm *term;
+};
+// One line of the cache. Rows of weights begin on one and are filled up with zeros, so that a vector of any instruction set may read over a row's end.
+union alignas(64) Line {
+  double f64[8];
+  float f32[16];
+};
+template <class T> constexpr int per_line = sizeof(Line) / sizeof(T);
+template <class T> constexpr int whole_lines(int n) { return (n + per_line<T> - 1) / per_line<T> * per_line<T>; }
+template <class T> struct Weights {
+  const T *forward;  // forward + i * whole_lines<T>(n_out): from input i to all outputs
+  const T *back;     // back + o * whole_lines<T>(n_in): from output o to all inputs
+  const T *bias;     // of all outputs
 };
 struct Layer {
   int n_in, n_out, activation;
-  const double *weights, *bias;  // n_out x n_in
+  Weights<double> f64;
+  Weights<float> f32;
 };
 enum PairKind { PAIR_NONE, PAIR_ZBL, PAIR_TABLE };
 struct PairTerm {  // repulsion.hpp; native units
@@ -115,13 +164,17 @@ struct PairTerm {  // repulsion.hpp; native units
   const double *row;                 // table: n x (energy, slope)
 };
 struct ElementPlan {
-  int n_functions, n_cutoffs, n_shapes, n_radial, n_blocks, n_layers, widest;  // widest: most nodes in a layer, the input included
+  int n_functions, n_cutoffs, n_shapes, n_radial, n_blocks, n_sets, n_moment_blocks;
+  int n_layers, widest;  // of one network; widest: most nodes in a layer, the input included
+  int n_members;         // networks of the committee
   const Cutoff *cutoff;
   const Shape *shape;
-  const Radial *radial;
+  const Radial *radial;          // sorted by element
   const Block *block;
+  const MomentSet *set;          // sorted by element
+  const MomentBlock *moment_block;
   const double *shift, *factor;  // scaled G = (G - shift) * factor
-  const Layer *layer;
+  const Layer *layer;            // those of member m from layer + m * n_layers on
   const double *low, *high;      // the trained range of each G, or NULL
   const PairTerm *pair;          // by element of the neighbour, or NULL: no pair terms at all
   const double *nearest;         // by element of the neighbour: the shortest distance of the training data, 0 where unknown; or NULL
@@ -130,7 +183,7 @@ struct ElementPlan {
   double offset;
 };
 struct Plan {
-  int n_elements, max_functions, max_cutoffs, max_shapes, max_channels, max_slots, max_terms;
+  int n_elements, max_functions, max_cutoffs, max_shapes, max_channels, max_slots, max_terms, max_blocks, max_degree, max_moments, max_sets;
   const ElementPlan *element;
   double length, energy;  // the native units in angstrom and eV
 };

@@ -11,15 +11,16 @@
 namespace fastmd {
 inline namespace FASTMD_ISA {
 
-// f, df: in, the cutoff and its derivative; out, the shape times the cutoff and the derivative of that
-template <class T> FASTMD_INLINE void shape(const Shape &s, vec<T> r, vec<T> &f, vec<T> &df) {
-  vec<T> R, dR;
+// R(r) and R'(r) / r; inv = 1 / r
+template <class T> FASTMD_INLINE void shape(const Shape &s, vec<T> r, vec<T> inv, vec<T> &R, vec<T> &dR) {
   switch (s.kind) {
-    case SHAPE_ONE: return;
+    case SHAPE_ONE:
+      R = broadcast<T>(T(1)), dR = vec<T>{};
+      break;
     case SHAPE_GAUSSIAN: {
       vec<T> d = r - T(s.p1);
-      R = exp<T>(d * d * T(-s.p0));
-      dR = R * d * T(-2 * s.p0);
+      R = exp_neg<T>(d * d * T(-s.p0));
+      dR = R * (T(-2 * s.p0) + T(2 * s.p0 * s.p1) * inv);
       break;
     }
     case SHAPE_COMPACT: {
@@ -31,7 +32,7 @@ template <class T> FASTMD_INLINE void shape(const Shape &s, vec<T> r, vec<T> &f,
         x *= T(1) + y, y *= y;
       }
       core<T>(s.core, x, y, R, dR);
-      dR *= u < T(0) ? -slope : slope;
+      dR *= (u < T(0) ? -slope : slope) * inv;
       R = y > T(0) ? R : vec<T>{};
       dR = y > T(0) ? dR : vec<T>{};
       break;
@@ -39,28 +40,37 @@ template <class T> FASTMD_INLINE void shape(const Shape &s, vec<T> r, vec<T> &f,
     default: {  // SHAPE_COSINE
       vec<T> sine;
       sincos<T>(r * T(s.p0), sine, R);
-      dR = sine * T(-s.p0);
+      dR = sine * T(-s.p0) * inv;
     }
   }
-  df = dR * f + R * df;
-  f = R * f;
 }
 
-// The same over arrays of whole vectors.
-template <class T> inline void cutoff_array(const Cutoff &c, int from, int to, const T *r, T *f, T *df) noexcept {
-  for (int k = from; k < to; k += width<T>) {
-    vec<T> a, b;
-    cutoff<T>(c, load(r + k), a, b);
-    store<T>(f + k, a);
-    store<T>(df + k, b);
+// x^n, n >= 1
+template <class T> FASTMD_INLINE vec<T> whole_power(vec<T> x, int n) {
+  vec<T> p = x;
+  int bit = 1;
+  while (bit <= n / 2) bit *= 2;
+  for (bit /= 2; bit; bit /= 2) {
+    p *= p;
+    if (n & bit) p *= x;
   }
+  return p;
 }
-template <class T> inline void shape_array(const Shape &s, int from, int to, const T *r, const T *fc, const T *dfc, T *f, T *df) noexcept {
+
+// A shape times its cutoff, and the derivative of that divided by r, over arrays of whole vectors. raw: where the Gaussians stand, for
+// shapes that are powers of them.
+template <class T> inline void shape_array(const Shape &s, int from, int to, const T *r, const T *inv, const T *fc, const T *dfc, const T *like, T *raw, T *f, T *df) noexcept {
   for (int k = from; k < to; k += width<T>) {
-    vec<T> a = load(fc + k), b = load(dfc + k);
-    shape<T>(s, load(r + k), a, b);
-    store<T>(f + k, a);
-    store<T>(df + k, b);
+    vec<T> R, dR, c = load(fc + k);
+    if (s.like >= 0) {
+      R = whole_power<T>(load(like + k), s.times);
+      dR = R * (T(-2 * s.p0) + T(2 * s.p0 * s.p1) * load(inv + k));
+    } else {
+      shape<T>(s, load(r + k), load(inv + k), R, dR);
+      store<T>(raw + k, R);
+    }
+    store<T>(f + k, R * c);
+    store<T>(df + k, dR * c + R * load(dfc + k));
   }
 }
 

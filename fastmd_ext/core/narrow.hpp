@@ -1,0 +1,281 @@
+// narrow.hpp: angular functions with a factor of r_jk (G4, G13, G21, G24). Row by row (one j, all its k) the triplets whose r_jk is inside are packed into
+// linear arrays; every few hundred, tiles of them go through the arithmetic that is dear and needs no neighbours; for gradients the rows are walked once
+// more to hand four scalars of each triplet to j and k. What is dear is kept from the first pass for the second, while it fits into the cache.
+#pragma once
+#include "angular.hpp"
+
+namespace fastmd {
+inline namespace FASTMD_ISA {
+
+constexpr int CHUNK = 384;   // triplets before the tiles are worked off: they stay in L1
+constexpr int KEPT = 4096;   // triplets of an atom kept from the first pass to the second: they stay in L2
+
+template <class T> struct Triplets {
+  T *cos;                      // of r_ij and r_ik; at first r_ij^2 + r_ik^2
+  T *u, *q, *F;                // r_jk^2; 1 / (r_ij r_ik); base_j base_k
+  T *third, *dthird;           // base(r_jk) and its derivative divided by r_jk
+  T *E;                        // per channel: F exp(-eta v)
+  T *dcos, *w, *wjk, *X;       // jvp: the change of cos; of (r_ij^2 + r_ik^2) / 2; of r_jk^2 / 2; of F, divided by F
+  struct Row {                 // one neighbour j, or two in turn, and the k of the first vector; end: of the row, among the triplets
+    int j, count, k, end;
+  } * row;
+  uint16_t *mask;              // which lanes of the row's vectors are triplets
+  struct Keep {                // blocks kept
+    int begin, end, row, last_row, mask;  // begin < 0: not kept
+  } * keep;
+  int cap, row_cap, mask_cap, used, n_rows, masks;
+  bool keeping;                // is a second pass to come?
+
+  void carve(Carver &m, const Plan &p, int max_row, bool jvp) {
+    const int most = round_up(max_row, width<T>);
+    cap = KEPT + CHUNK + 2 * most + 2 * TILE<T> + width<T>;
+    row_cap = mask_cap = KEPT + CHUNK + 2 * most + 4;
+    for (T **a : {&cos, &q, &u, &F, &third, &dthird}) *a = m.take<T>(cap);
+    for (T **a : {&dcos, &w, &wjk, &X}) *a = jvp ? m.take<T>(cap) : nullptr;
+    E = m.take<T>(size_t(cap) * p.max_channels);
+    row = m.take<Row>(row_cap);
+    mask = m.take<uint16_t>(mask_cap);
+    keep = m.take<Keep>(p.max_blocks);
+    start(false);
+  }
+  void start(bool keeping_) noexcept { used = n_rows = masks = 0, keeping = keeping_; }
+};
+
+template <class T, Mode mode> struct Narrow {
+  static constexpr int W = width<T>;
+  const ElementPlan &e;
+  const Block &b;
+  Neighbourhood<T> &h;
+  Terms<T, mode> &terms;
+  Triplets<T> &t;
+  const bool by_shape = b.shape[0] >= 0;
+  const T *base = by_shape ? h.phi + b.shape[0] * h.cap : h.fc + b.cutoff * h.cap, *dbase = by_shape ? h.dphi + b.shape[0] * h.cap : h.dfc + b.cutoff * h.cap;
+  int j0 = 0, j1 = 0, k0 = 0, k1 = 0;
+  T least = 0, most = 0;  // of r_jk^2
+
+  // Neighbours j in turn, R of them (sharing what is read of k), with those k from `from` on, and after j where they are of one element, whose r_jk is in
+  // the support of the base: packed, for each vector of k those of the first j, then those of the second
+  template <int R> FASTMD_INLINE void rows(int j, int from) noexcept {
+    const bool same = b.a == b.b;
+    const int start = from / W * W;
+    vec<T> xj[R], yj[R], zj[R], sj[R], fj[R], qj[R];
+    unsigned mine[R];
+    unrolled<R>([&](auto r) __attribute__((always_inline)) {
+      xj[r] = broadcast<T>(h.x[j + r]), yj[r] = broadcast<T>(h.y[j + r]), zj[r] = broadcast<T>(h.z[j + r]);
+      sj[r] = broadcast<T>(h.r2[j + r]), fj[r] = broadcast<T>(base[j + r]), qj[r] = broadcast<T>(h.inv[j + r]);
+      mine[r] = ~0u << (same ? j + r + 1 - start : from - start);
+    });
+    const vec<T> hi = broadcast<T>(most), lo = broadcast<T>(least);
+    int at = t.used;
+    uint16_t *mask = t.mask + t.masks;
+    auto step = [&](int k, auto hollow) __attribute__((always_inline)) {
+      const vec<T> x = load(h.x + k), y = load(h.y + k), z = load(h.z + k), s = load(h.r2 + k), q = load(h.inv + k), f = load(base + k);
+      unrolled<R>([&](auto r) __attribute__((always_inline)) {
+        vec<T> dx = x - xj[r], dy = y - yj[r], dz = z - zj[r], u = dx * dx + dy * dy + dz * dz, sum = sj[r] + s, by_r = qj[r] * q;
+        unsigned m = less<T>(u, hi) & mine[r];
+        if constexpr (hollow) m &= less<T>(lo, u);
+        mine[r] = ~0u;
+        *mask++ = uint16_t(m);
+        const Lanes<T> n = packing<T>(m);
+        pack<T>(t.u + at, u, n), pack<T>(t.cos + at, sum, n), pack<T>(t.q + at, by_r, n), pack<T>(t.F + at, fj[r] * f, n);
+        if constexpr (mode == Mode::jvp) {
+          vec<T> c = (sum - u) * by_r * T(0.5), w = h.along[j + r] + load(h.along + k), dot = change_of_product<T>(h, j + r, k);
+          pack<T>(t.dcos + at, change_of_cos<T>(h, j + r, k, c, dot), n);
+          pack<T>(t.w + at, w, n), pack<T>(t.wjk + at, w - dot, n);
+          pack<T>(t.X + at, h.chi[j + r] * h.along[j + r] + load(h.chi + k) * load(h.along + k), n);
+        }
+        at += __builtin_popcount(m);
+      });
+    };
+    if (least > 0)
+      for (int k = start; k < k1; k += W) step(k, std::true_type{});
+    else
+      for (int k = start; k < k1; k += W) step(k, std::false_type{});
+    t.masks = int(mask - t.mask);
+    t.used = at;
+    t.row[t.n_rows++] = {j, R, start, at};
+  }
+
+  // From what the row packed to cos, the products of the shapes and the factor of r_jk
+  FASTMD_INLINE void make(int at) noexcept {
+    alignas(64) T v[TILE<T>];
+    auto several = [](const T *p) __attribute__((always_inline)) { return build<T, ABREAST>([p](auto i) __attribute__((always_inline)) { return load(p + i * W); }); };
+    auto put = [](T *p, const Several<T, ABREAST> &x) __attribute__((always_inline)) { unrolled<ABREAST>([&](auto i) __attribute__((always_inline)) { store<T>(p + i * W, x.v[i]); }); };
+    for (int part = 0; part < TILE<T>; part += ABREAST * W) {
+      const int k = at + part;
+      const Several<T, ABREAST> u = several(t.u + k), s = several(t.cos + k), q = several(t.q + k);
+      Several<T, ABREAST> f, df;
+      put(v + part, s + u);
+      put(t.cos + k, (s - u) * q * T(0.5));
+      cutoff<T, true>(e.cutoff[b.cutoff], u, f, df);
+      if (by_shape)
+        for (int i = 0; i < ABREAST; i++) {
+          vec<T> safe = u.v[i] > T(1e-12) ? u.v[i] : broadcast<T>(T(1e-12)), inv = rsqrt<T>(safe), R, dR;
+          shape<T>(e.shape[b.shape[0]], safe * inv, inv, R, dR);
+          df.v[i] = dR * f.v[i] + R * df.v[i], f.v[i] = R * f.v[i];
+        }
+      put(t.third + k, f), put(t.dthird + k, df);
+    }
+    run_program<T, false, UNROLL<T>>(b.exponentials, v, terms.slot);
+    for (int q = 0; q < b.n_channels; q++) {
+      const T *F = t.F + at, *x = terms.slot + std::max(b.exp_slot[q], 0) * TILE<T>;
+      T *E = t.E + q * t.cap + at;
+      if (b.exp_slot[q] < 0)
+        for (int k = 0; k < TILE<T>; k += W) store<T>(E + k, load(F + k));
+      else
+        for (int k = 0; k < TILE<T>; k += W) store<T>(E + k, load(F + k) * load(x + k));
+    }
+  }
+
+  FASTMD_INLINE void add(int tile) noexcept {  // value and jvp
+    terms.template run<UNROLL<T>>(t.cos + tile);
+    for (int part = 0; part < TILE<T>; part += PART * W) {
+      auto *term = terms.sum_of;
+      for (int q = 0; q < b.n_channels; q++) {
+        vec<T> E[PART], dE[PART];
+        unrolled<PART>([&](auto i) __attribute__((always_inline)) {
+          const int k = tile + part + i * W;
+          const vec<T> third = load(t.third + k);
+          E[i] = load(t.E + q * t.cap + k);
+          if constexpr (mode == Mode::jvp) {
+            const vec<T> wjk = load(t.wjk + k);
+            dE[i] = E[i] * ((load(t.X + k) - T(2 * b.eta[q]) * (load(t.w + k) + wjk)) * third + load(t.dthird + k) * wjk);
+          }
+          E[i] *= third;
+        });
+        term = terms.add(q, term, part, E, dE, t.cos + tile, t.dcos + tile);
+      }
+    }
+  }
+
+  // p_ij = a_j d_ij + B d_ik, and the same with j and k exchanged: a_j = chi_j T + S - C / r_ij^2, T = sum A E, S = dE/d(r^2 / 2) summed over what v and
+  // r_jk make, B = D / (r_ij r_ik) - (the part of S from r_jk), C = D cos; A, D as in wide.hpp. They are left in the place of what they are made of.
+  FASTMD_INLINE void scalars(int tile) noexcept {
+    terms.template run<UNROLL<T>>(t.cos + tile);
+    for (int part = 0; part < TILE<T>; part += PART * W) {
+      vec<T> one[PART] = {}, two[PART] = {}, D[PART] = {};
+      const typename Terms<T, mode>::Sum *term = terms.sum_of;
+      for (int q = 0; q < b.n_channels; q++) {
+        vec<T> A[PART], dA[PART];
+        term = terms.weights(q, term, part, t.cos + tile, A, dA);
+        const vec<T> eta = broadcast<T>(T(2 * b.eta[q]));
+        unrolled<PART>([&](auto i) __attribute__((always_inline)) {
+          const vec<T> E = load(t.E + q * t.cap + tile + part + i * W), AE = A[i] * E;
+          D[i] += dA[i] * E, one[i] += AE, two[i] += eta * AE;
+        });
+      }
+      unrolled<PART>([&](auto i) __attribute__((always_inline)) {
+        const int k = tile + part + i * W;
+        const vec<T> third = load(t.third + k), d = D[i] * third, from_v = two[i] * third, from_jk = one[i] * load(t.dthird + k) - from_v;
+        store<T>(t.u + k, one[i] * third), store<T>(t.F + k, from_jk - from_v);
+        store<T>(t.q + k, d * load(t.q + k) - from_jk), store<T>(t.cos + k, d * load(t.cos + k));
+      });
+    }
+  }
+
+  template <int R> FASTMD_INLINE void hand_out(const typename Triplets<T>::Row &row, int &at, const uint16_t *&mask) noexcept {
+    vec<T> xj[R], yj[R], zj[R], chi[R], inv2[R], a[R] = {}, bx[R] = {}, by[R] = {}, bz[R] = {};
+    unrolled<R>([&](auto r) __attribute__((always_inline)) {
+      const int j = row.j + r;
+      xj[r] = broadcast<T>(h.x[j]), yj[r] = broadcast<T>(h.y[j]), zj[r] = broadcast<T>(h.z[j]), chi[r] = broadcast<T>(h.chi[j]), inv2[r] = broadcast<T>(h.inv2[j]);
+    });
+    for (int k = row.k; k < k1; k += W) {
+      const vec<T> x = load(h.x + k), y = load(h.y + k), z = load(h.z + k), chik = load(h.chi + k), inv2k = load(h.inv2 + k);
+      vec<T> ak = load(h.a + k), bxk = load(h.bx + k), byk = load(h.by + k), bzk = load(h.bz + k);
+      unrolled<R>([&](auto r) __attribute__((always_inline)) {
+        const unsigned m = *mask++;
+        const Lanes<T> n = unpacking<T>(m);
+        const vec<T> one = unpack<T>(t.u + at, n), two = unpack<T>(t.F + at, n), C = unpack<T>(t.cos + at, n), B = unpack<T>(t.q + at, n);
+        at += __builtin_popcount(m);
+        a[r] += chi[r] * one + (two - inv2[r] * C), ak += chik * one + (two - inv2k * C);
+        bx[r] += B * x, by[r] += B * y, bz[r] += B * z;
+        bxk += B * xj[r], byk += B * yj[r], bzk += B * zj[r];
+      });
+      store<T>(h.a + k, ak), store<T>(h.bx + k, bxk), store<T>(h.by + k, byk), store<T>(h.bz + k, bzk);
+    }
+    unrolled<R>([&](auto r) __attribute__((always_inline)) { add_sums<T>(h.row + 4 * (row.j + r), a[r], bx[r], by[r], bz[r]); });
+  }
+  void hand_out_row(const typename Triplets<T>::Row &row, int &at, const uint16_t *&mask) noexcept {
+    if (row.count == 2) hand_out<2>(row, at, mask);
+    else hand_out<1>(row, at, mask);
+  }
+
+  void blank(int from, int to) noexcept {  // lanes after the last triplet
+    auto fill = [&](T *a, T x) { std::fill(a + from, a + to, x); };
+    fill(t.cos, 0), fill(t.q, 0), fill(t.u, 1), fill(t.F, 0);
+    if (mode == Mode::jvp) fill(t.dcos, 0), fill(t.w, 0), fill(t.wjk, 0), fill(t.X, 0);
+  }
+
+  // All that is left of the triplets from `begin` on; tiles up to `done` are done.
+  void work_off(int begin, int done, int first_row, int first_mask) noexcept {
+    const int end = begin + round_up(t.used - begin, TILE<T>);
+    blank(t.used, end);
+    for (int at = done; at < end; at += TILE<T>) {
+      make(at);
+      if constexpr (mode == Mode::gradient) scalars(at);
+      else add(at);
+    }
+    if constexpr (mode == Mode::gradient) {
+      const uint16_t *mask = t.mask + first_mask;
+      for (int r = first_row, at = begin; r < t.n_rows; r++) hand_out_row(t.row[r], at, mask);
+    }
+  }
+
+  void start(const T *weight) noexcept {
+    terms.start(b, weight);
+    if constexpr (mode != Mode::value) log_slopes<T>(b, h, base, dbase);
+    const T low = by_shape ? T(e.shape[b.shape[0]].from) : T(0), high = by_shape ? T(e.shape[b.shape[0]].to) : T(e.cutoff[b.cutoff].rc);
+    least = low * low, most = high * high;
+    h.stretch(b.a, low, high, j0, j1);
+    h.stretch(b.b, low, high, k0, k1);
+  }
+
+  // Adds to G (value) or dG (jvp) of the block's functions; with gradient, to a, bx, by, bz. In the first of two passes the triplets are
+  // kept, if they find room.
+  void run(const T *weight, T *G, typename Triplets<T>::Keep *keep) noexcept {
+    start(weight);
+    const int begin = t.used, first_row = t.n_rows, first_mask = t.masks;
+    bool kept = mode == Mode::value && t.keeping;
+    int done = begin;
+    auto forget = [&] {
+      work_off(begin, done, first_row, first_mask);
+      t.used = done = begin, t.n_rows = first_row, t.masks = first_mask;
+    };
+    for (int j = j0, count; j < j1; j += count) {
+      const int from = b.a == b.b ? j + 1 : k0;
+      count = j + 1 < j1 && from + 1 < k1 ? 2 : 1;
+      if (from >= k1) continue;
+      if (t.used + count * (k1 - from) > t.cap - TILE<T> - W || t.masks + count * ((k1 - from) / W + 2) > t.mask_cap || t.n_rows == t.row_cap) {
+        kept = false;  // no room
+        forget();
+      }
+      if (count == 2) rows<2>(j, from);
+      else rows<1>(j, from);
+      if (t.used - done < CHUNK) continue;
+      if (kept)
+        for (const int to = done + (t.used - done) / TILE<T> * TILE<T>; done < to; done += TILE<T>) make(done), add(done);
+      else
+        forget();
+    }
+    if (t.used > done) work_off(begin, done, first_row, first_mask);
+    const int end = begin + round_up(t.used - begin, TILE<T>);
+    if (kept && end <= KEPT && t.n_rows <= KEPT && t.masks <= KEPT) *keep = {begin, end, first_row, t.n_rows, first_mask}, t.used = end;
+    else t.used = begin, t.n_rows = first_row, t.masks = first_mask;
+    if constexpr (mode != Mode::gradient) terms.finish(G);
+  }
+
+  // The second pass over triplets that the first one kept
+  void run_kept(const T *weight, const typename Triplets<T>::Keep &keep) noexcept {
+    start(weight);
+    const uint16_t *mask = t.mask + keep.mask;
+    int at = keep.begin, done = keep.begin;
+    for (int r = keep.row; r < keep.last_row; r++) {
+      if (done < t.row[r].end)
+        for (const int to = std::min(keep.end, std::max(t.row[r].end, done + CHUNK)); done < to; done += TILE<T>) scalars(done);
+      hand_out_row(t.row[r], at, mask);
+    }
+  }
+};
+
+}  // namespace FASTMD_ISA
+}  // namespace fastmd

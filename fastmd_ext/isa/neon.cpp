@@ -1,0 +1,2 @@
+#define FASTMD_ISA neon
+#include "../core/isa.hpp"
