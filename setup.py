@@ -12,7 +12,7 @@ CORE = Path("fastmd_ext/core")
 HEADERS = sorted(str(p) for p in CORE.glob("*.h*"))
 EXPORTS = str(CORE / "exports.map")
 # Single flags in place of -ffast-math, which would break NaN checks and flush subnormals for the whole process.
-FLAGS = ["-std=c++17", "-O3", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden", "-fno-gnu-unique", "-Wall", "-Wextra"]
+FLAGS = ["-std=c++17", "-O3", "-fno-wrapv", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden", "-fno-gnu-unique", "-Wall", "-Wextra"]
 # FASTMD_SANITIZE=1: a build that reports wrong addresses and goes on, and stops at an undefined operation; see tests/sanitize.sh.
 SANITIZE = []
 if os.environ.get("FASTMD_SANITIZE"):
