@@ -49,9 +49,9 @@ template <class T, bool slopes, int N> FASTMD_INLINE void run_program(const Prog
   for (const Op *op = program.op; op < program.op + program.n; op++) {
     switch (op->kind) {
       case Op::LAST_SQUARES:
-        for (unsigned n = op->a; n; n--) unrolled<N>([&](auto u) __attribute__((always_inline)) { last[u] *= last[u]; });
-        break;
       case Op::LAST_PRODUCT: {
+        for (unsigned n = op->squares; n; n--) unrolled<N>([&](auto u) __attribute__((always_inline)) { last[u] *= last[u]; });
+        if (op->kind == Op::LAST_SQUARES) break;
         const T *b = at(op->b);
         unrolled<N>([&](auto u) __attribute__((always_inline)) { last[u] *= load(b + u * W); });
         break;
@@ -172,7 +172,13 @@ template <class T, Mode mode> struct Terms {
   template <int N> FASTMD_INLINE const Sum *weights(int q, const Sum *y, int at, const T *cos, vec<T> (&A)[N], vec<T> (&dA)[N]) const noexcept {
     const Linear &l = linear[q];
     if (l.any) unrolled<N>([&](auto i) __attribute__((always_inline)) { A[i] = l.s0 + l.s1 * load(cos + at + i * W), dA[i] = l.s1; });
-    else unrolled<N>([&](auto i) __attribute__((always_inline)) { A[i] = dA[i] = vec<T>{}; });
+    else if (y == l.end) unrolled<N>([&](auto i) __attribute__((always_inline)) { A[i] = dA[i] = vec<T>{}; });
+    else {
+      const T *P = y->power + at, *Q = y->derivative + at;
+      const vec<T> wp = broadcast<T>(y->s[0]), wq = broadcast<T>(y->s[1]);
+      unrolled<N>([&](auto i) __attribute__((always_inline)) { A[i] = wp * load(P + i * W), dA[i] = wq * load(Q + i * W); });
+      y++;
+    }
     for (; y < l.end; y++) {
       const T *P = y->power + at, *Q = y->derivative + at;
       const vec<T> wp = broadcast<T>(y->s[0]), wq = broadcast<T>(y->s[1]);

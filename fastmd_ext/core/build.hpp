@@ -117,14 +117,15 @@ class Potential {
         if (op.a == last) op.kind = op.b == last ? Op::LAST_SQUARES : Op::LAST_PRODUCT;
         if (op.kind == Op::PRODUCT) read[op.a] = 1;
         if (op.kind != Op::LAST_SQUARES) read[op.b] = 1;
-        else op.a = 1;
+        else op.squares = 1;
       }
       for (Op &op : ops) op.store = read[op.out];
-      for (size_t q = ops.size(); q-- > 1;)  // squares of squares in one go
-        if (ops[q].kind == Op::LAST_SQUARES && ops[q - 1].kind == Op::LAST_SQUARES && !ops[q - 1].store) {
-          ops[q - 1] = {Op::LAST_SQUARES, ops[q].out, ops[q - 1].a + ops[q].a, 0, 0, 0, 0, ops[q].store};
-          ops.erase(ops.begin() + long(q));
-        }
+      for (size_t q = ops.size(); q-- > 1;) {  // squares of squares, and a product after them, in one go
+        const bool power = ops[q].kind == Op::LAST_SQUARES || ops[q].kind == Op::LAST_PRODUCT;
+        if (!power || ops[q - 1].kind != Op::LAST_SQUARES || ops[q - 1].store) continue;
+        ops[q].squares += ops[q - 1].squares;
+        ops.erase(ops.begin() + long(q) - 1);
+      }
       return {int(ops.size()), ops.data()};
     }
   };

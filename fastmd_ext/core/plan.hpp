@@ -83,8 +83,8 @@ struct Radial {
 struct Op {
   enum Kind : int {
     PRODUCT,       // slot[out] = slot[a] slot[b]
-    LAST_PRODUCT,  // what the operation before made, at hand without memory, times slot[b]
-    LAST_SQUARES,  // that times itself, `a` times over
+    LAST_SQUARES,  // what the operation before made, at hand without memory: times itself, `squares` times over
+    LAST_PRODUCT,  // then times slot[b]
     POWER,         // slot[a]^value
     BASE,          // (1 + value cos) / 2, or 0 where rounding makes it negative. Halves, so that large powers stay small
     STEP,          // 1 where slot[a] > 0, or 0: its power 0
@@ -96,6 +96,7 @@ struct Op {
   double value, scale = 0;
   int core = 0;
   bool store = true;  // is it wanted by others than the next operation?
+  unsigned squares = 0;
 };
 struct Program {
   int n;

@@ -152,8 +152,7 @@ template <class T, Mode mode, bool plain> struct Wide {
         }
       }
       int K = (same ? J + 1 : k0) / W * W;
-      if constexpr (UNROLL<T> > PART)
-        for (; K + W < k1; K += 2 * W) tile<2>(J, K, same && K < J + PART);
+      for (; K + W < k1; K += 2 * W) tile<2>(J, K, same && K < J + PART);
       for (; K < k1; K += W) tile<1>(J, K, same && K < J + PART);
       if constexpr (mode == Mode::gradient)
         for (int r = 0; r < PART && J + r < j1; r++) add_sums<T>(h.row + 4 * (J + r), rows[r].a, rows[r].bx, rows[r].by, rows[r].bz);
