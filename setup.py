@@ -3,6 +3,7 @@
 import os
 import platform
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -48,8 +49,16 @@ class Build(build_ext):
     def get_export_symbols(self, ext):
         return [] if isinstance(ext, Library) else super().get_export_symbols(ext)
 
+    def build_extensions(self):  # the instruction sets side by side, then what is linked with libfastmd
+        libraries = [ext for ext in self.extensions if isinstance(ext, Library)]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(self.build_extension, libraries))
+        for ext in self.extensions:
+            if not isinstance(ext, Library):
+                self.build_extension(ext)
+
     def build_extension(self, ext):
-        if not isinstance(ext, Library):  # libfastmd was built before it
+        if not isinstance(ext, Library):
             ext.library_dirs.append(str(Path(self.get_ext_fullpath("fastmd.lib.libfastmd")).parent))
         super().build_extension(ext)
 
