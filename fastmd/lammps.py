@@ -108,8 +108,8 @@ def _compiler():
         words = shlex.split(name)
         if words and shutil.which(words[0]):
             return words
-    what = f"CXX={asked}" if asked else "neither g++, c++ nor clang++"
-    raise ValueError(f"no C++ compiler: {what} was found. On Debian or Ubuntu: apt install g++; with conda: conda install gxx; or name yours in CXX")
+    what = f"CXX={asked} was not" if asked else "neither g++, c++ nor clang++ was"
+    raise ValueError(f"no C++ compiler: {what} found. On Debian or Ubuntu: apt install g++; with conda: conda install gxx; or name yours in CXX")
 
 
 # ------------------------------------------------------------------------------------------------------------- the plugin
