@@ -7,7 +7,7 @@ import click
 
 @click.group("lammps")
 def command():
-    """fastmd potentials in LAMMPS, and LAMMPS as the reference: `pair_style fastmd`, over MPI.
+    """Potentials of fastmd in LAMMPS, over MPI; any pair style of LAMMPS as the reference.
 
     \b
       fastmd lammps build                                 compile the plugin; its path is the last line
