@@ -12,6 +12,7 @@ import fastmd.lammps as lammps
 NKTV2P = {"metal": 1.6021765e6, "real": 68568.415, "electron": 2.94210108e13}  # LAMMPS's own; divided out
 ANGSTROM = {"metal": 1.0, "real": 1.0, "electron": units.Bohr}
 EV = {"metal": 1.0, "real": units.kcal / units.mol, "electron": units.Hartree}
+SPEED = {"metal": 1000.0, "real": 1.0}  # of an angstrom/fs
 ORDER = [(0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2), (1, 0), (2, 0), (2, 1)]
 
 
@@ -52,6 +53,10 @@ def setup(folder, atoms, types=None, style="metal", charges=False):
         print(*(f"{box[a, b] / size:.17g}" for a, b in ((1, 0), (2, 0), (2, 1))), "xy xz yz\n\nAtoms # atomic\n", file=f)
         for k, (t, r) in enumerate(zip(types, wrapped.positions / size), 1):
             print(k, t, *(f"{v:.17g}" for v in r), file=f)
+        if atoms.has("momenta"):
+            print("\nVelocities\n", file=f)
+            for k, v in enumerate(atoms.get_velocities() @ turn * units.fs * SPEED[style], 1):
+                print(k, *(f"{c:.17g}" for c in v), file=f)
     lines = [f"units {style}", "atom_style atomic", "atom_modify map array", f"boundary {' '.join('p' if p else 'f' for p in flags)}", "box tilt large",
              f"read_data {folder / 'atoms.data'}", *(f"mass {t} {masses.get(t, 1.0):.12g}" for t in range(1, max(types) + 1))]
     return lines, turn

