@@ -244,12 +244,14 @@ struct Call {
     if (!potential) throw std::invalid_argument("potential is NULL");
     if (s.n != s.n_all || s.d || s.j || s.shift || s.rows || result.edges || want == Want::rows)
       throw std::invalid_argument("first is NULL and pbc is not, so the list is made here: that takes n = n_all and x, and no j, shift, d, rows or edges");
+    if (s.cell) {
+      for (int k = 0; k < 9; k++) box[k] = s.pbc[k / 3] ? s.cell[k] : 0;  // there may be anything in the open directions
+      s.cell = box;
+    }
     pairs.reset(fastmd_find_pairs(s.n, s.x, s.cell, s.pbc, fastmd_cutoff(potential)));
     if (!pairs) throw Failed{last_code};
     s.first = fastmd_pairs_first(pairs.get()), s.j = fastmd_pairs_j(pairs.get());
-    if (!(s.pbc[0] || s.pbc[1] || s.pbc[2])) return void(s.cell = nullptr);
-    for (int k = 0; k < 9; k++) box[k] = s.pbc[k / 3] ? s.cell[k] : 0;  // there may be anything in the open directions
-    s.shift = fastmd_pairs_shift(pairs.get()), s.cell = box;
+    if (s.cell) s.shift = fastmd_pairs_shift(pairs.get());
   }
 
   int operator()() {
