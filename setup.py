@@ -33,11 +33,13 @@ class Library(Extension):
 
 
 class Build(build_ext):
-    def run(self):  # the header travels with the library, for C programs and MD codes that embed it
+    def run(self):  # the header travels with the library, for C programs and MD codes that embed it; so do the sources of the plugin for LAMMPS
         lib = Path(self.get_ext_fullpath("fastmd.lib.libfastmd")).parent
-        for folder in (lib, lib.with_name("include")):
+        include = lib.with_name("include")
+        for folder in (lib, include / "lammps"):
             folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(CORE / "fastmd.h", lib.with_name("include") / "fastmd.h")
+        for source in (CORE / "fastmd.h", *sorted(Path("fastmd_ext/lammps").glob("*.?pp"))):
+            shutil.copyfile(source, (include if source.parent == CORE else include / "lammps") / source.name)
         super().run()
 
     def get_ext_filename(self, fullname):
