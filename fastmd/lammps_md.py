@@ -42,7 +42,7 @@ class LammpsMD:
 
     Units metal, real and electron are converted.  One process, without mpiexec.  Use with `with`, or close it.
     Raises ValueError for what LAMMPS says about the script, other units, elements that do not fit the types, two dimensions, run_style respa, and fixes
-    that an included file defines before forces can be kept.
+    that an included file defines before forces can be kept; RuntimeError for forces at the start that are not finite.
     """
 
     target = None  # of the thermostat: LAMMPS's own business
@@ -55,10 +55,10 @@ class LammpsMD:
         self._module = _library()
         self._lammps = self._module.lammps(cmdargs=["-log", "none", "-screen", "none", "-nocite", *words])
         try:
-            with _said(ValueError, str(script)):
+            with _said(ValueError, lambda: script):
                 early = self._read(text)
             self._look_over(script)
-            with _said(ValueError, str(script)):
+            with _said(ValueError, lambda: script):
                 self._watch(script, early, energies)
                 self._go("run 0 post no")
             if energies and abs(self.energies.sum() - self.energy) > 1e-6 * np.abs(self.energies).sum():
@@ -146,7 +146,7 @@ class LammpsMD:
         Raises RuntimeError, naming the step, for what LAMMPS says, atoms that are lost, and forces that are not finite.
         """
         steps = _check.whole("steps", steps, 0)
-        with _said(RuntimeError, f"after step {self.step}"):
+        with _said(RuntimeError, lambda: f"after step {self.step}"):
             if steps:
                 self._go(f"run {steps} pre no post no", tuple(observers))
 
@@ -217,7 +217,7 @@ def _said(kind, where):
         yield
     except Exception as e:
         if type(e) is Exception or type(e).__name__ == "MPIAbortException":
-            raise kind(f"{where}: LAMMPS says: {' '.join(str(e).split())}") from None
+            raise kind(f"{where()}: LAMMPS says: {' '.join(str(e).split())}") from None
         raise
 
 

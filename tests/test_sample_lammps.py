@@ -212,11 +212,18 @@ def ends(script):
 
 
 @pytest.mark.parametrize("lines, boundary, message", [("velocity all scale 30000\nfix 1 all nve\n", "f f f", "step .*[Ll]ost"),
-                                                      ("fix 1 all nve\nfix 2 all move variable v_x NULL NULL NULL NULL NULL\nvariable x equal ln(25-step)*0\n", "p p p", "step")])
+                                                      ("fix 1 all nve\nfix 2 all move variable v_x NULL NULL NULL NULL NULL\nvariable x equal ln(25-step)*0\n", "p p p", "after step 24: LAMMPS says: .*Log of zero")])
 def test_a_run_that_blows_up_ends_with_what_was_sampled_before(tmp_path, away, lines, boundary, message):
     frames, why = away(ends, write(tmp_path, silicon((2, 2, 2)), lines, boundary))
     assert why is not None and re.search(message, why) and len(frames) < 100, (why, len(frames))
     agree(frames)
+
+
+def test_atoms_on_top_of_each_other_are_said_at_once(tmp_path, away):
+    atoms = silicon((2, 2, 2))
+    atoms.positions[3] = atoms.positions[2]
+    with pytest.raises(RuntimeError, match="step 0: the force on atom . is not finite"):
+        away(ends, write(tmp_path, atoms))
 
 
 def stopped(script):
