@@ -5,8 +5,10 @@ LAMMPS runs in a process of its own, as in test_classical_lammps.py; what is cla
 
 import importlib.util
 import multiprocessing
+import os
 import re
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 import ase.io
 import numpy as np
@@ -356,3 +358,19 @@ def test_the_command_says_in_a_sentence_what_is_wrong(arguments, message, tmp_pa
     (tmp_path / "run.in").write_text("units metal\n")
     code, said = command(*arguments)
     assert code == 1 and message in said and "Traceback" not in said, said
+
+
+def run_block(folder, code):
+    os.chdir(folder)
+    found = {"fastmd": fastmd}
+    exec(code, found)
+    return found["frames"]
+
+
+def test_the_lines_of_the_page_run(tmp_path, away):
+    page = (Path(__file__).parents[1] / "docs" / "embedding.md").read_text()
+    code, = re.findall(r"^```\{code-block\} python\n(.*?)^```", page, re.M | re.S)
+    write(tmp_path, silicon(), "fix 1 all nve\nfix 2 all langevin $T $T 0.1 5\n").rename(tmp_path / "melt.in")
+    frames = away(run_block, tmp_path, code.replace("20000", "2000"))
+    assert len(frames) > 10
+    agree(frames)
