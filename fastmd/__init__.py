@@ -21,7 +21,7 @@ _HOME = {
     "ExtrapolationError": "extrapolation", "ExtrapolationWarning": "extrapolation", "outside_range": "extrapolation",
     "MD": "md", "maxwell_boltzmann": "md",
     "EqualInterval": "sample", "ForceHistogram": "sample", "Interval": "sample", "RandomChoice": "sample", "SamplingPlan": "sample",
-    "sample_md": "sample", "sample_pool": "sample",
+    "sample_lammps": "sample", "sample_md": "sample", "sample_pool": "sample", "LammpsMD": "lammps_md",
     "PairTable": "repulsion", "Repulsion": "repulsion", "ZBL": "repulsion",
     "elastic_constants": "validate", "energy_volume": "validate",
     "Pairs": "pairs", "Verlet": "pairs", "find_pairs": "pairs",

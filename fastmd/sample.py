@@ -20,11 +20,12 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from . import _check, _store
 from ._progress import Bar
+from .lammps_md import LammpsMD
 from .md import MD, maxwell_boltzmann
 from .pairs import find_pairs
 from .potential import Potential
 
-__all__ = ["EqualInterval", "ForceHistogram", "Interval", "Pool", "RandomChoice", "SamplingPlan", "cut_out", "rattle", "sample_md", "sample_pool"]
+__all__ = ["EqualInterval", "ForceHistogram", "Interval", "Pool", "RandomChoice", "SamplingPlan", "cut_out", "rattle", "sample_lammps", "sample_md", "sample_pool"]
 
 STARTS = ("given", "rattled", "molten", "cluster")
 _PIECE = 100      # steps that are run at once; frames of a piece are in memory together
@@ -162,11 +163,12 @@ def sample_md(md, rule, steps, atoms=None, cutoff=None, potential=None, histogra
         md = fastmd.MD(atoms, potential, temperature=[(0, 300), (20000, 2500)], friction=0.01, seed=1)
         frames = list(fastmd.sample_md(md, fastmd.Interval(alpha=20, tau_max=50), 20000))
 
-    md       : fastmd.MD; the configurations after each of the steps are looked at, so that calls can follow on one another
+    md       : fastmd.MD, or fastmd.LammpsMD; the configurations after each of the steps are looked at, so that calls can follow on one another
     rule     : Interval, EqualInterval, RandomChoice, or a function (step, force, tau) -> (mask, tau)
     atoms    : indices of chosen atoms, each with an interval of its own from the force on it; None takes whole structures, by the largest force
     cutoff   : angstrom, with chosen atoms: how far their environments reach
-    potential: a fastmd Potential (or an ASE calculator) that adds atomic energies to environments; None leaves them out
+    potential: a fastmd Potential (or an ASE calculator) that adds atomic energies to environments; None leaves them out (a LammpsMD that keeps
+               them adds its own)
     histogram: a ForceHistogram to fill
 
     A structure has energy, forces and, where it is periodic in three directions, stress.  An environment is the chosen atom at the origin,
@@ -177,13 +179,14 @@ def sample_md(md, rule, steps, atoms=None, cutoff=None, potential=None, histogra
 
     Raises ValueError for arguments that make no sense; RuntimeError, after all sampled before, when the simulation blows up.
     """
-    _check.kind("md", md, MD)
+    if not isinstance(md, (MD, LammpsMD)):
+        raise ValueError(f"md: expected fastmd.MD or fastmd.LammpsMD, got {type(md).__name__}")
     if not callable(rule):
         raise ValueError(f"rule: expected an Interval, EqualInterval, RandomChoice or a function, got {rule!r}")
     if histogram is not None:
         _check.kind("histogram", histogram, ForceHistogram)
     steps = _check.whole("steps", steps, 0)
-    atoms = _chosen(atoms, len(md.positions), cutoff)
+    atoms = _chosen(atoms, len(md.forces), cutoff)
     if potential is not None and (atoms is None or not _gives_energies(potential)):
         raise ValueError("potential: expected, together with atoms, a fastmd Potential or an ASE calculator that gives atomic energies, "
                          f"got {type(potential).__name__}; leave it out")
@@ -196,6 +199,7 @@ def _sample(md, rule, steps, atoms, cutoff, potential, histogram):
         return forces.max(keepdims=True) if atoms is None else forces
 
     found = []
+    quiet = {"every": _PIECE, "progress": False} if isinstance(md, MD) else {}
     _, tau = rule(md.step, magnitudes(), None)
 
     def look(md):
@@ -210,7 +214,7 @@ def _sample(md, rule, steps, atoms, cutoff, potential, histogram):
     end = md.step + steps
     while md.step < end:
         try:
-            md.run(min(_PIECE, end - md.step), every=_PIECE, observers=[(look, 1)], progress=False)
+            md.run(min(_PIECE, end - md.step), observers=[(look, 1)], **quiet)
         finally:
             yield from found
             found.clear()
@@ -266,7 +270,7 @@ def _structure(md):
 def _environments(md, atoms, cutoff, potential):
     whole = _now(md)
     pairs = find_pairs(whole, cutoff)
-    energies = None
+    energies = md.energies if isinstance(md, LammpsMD) else None
     if isinstance(potential, Potential):
         energies = potential.compute(whole).energies
     elif potential is not None:
@@ -435,6 +439,46 @@ class Pool:
     ended: list = field(default_factory=list)
     histogram: ForceHistogram = field(default_factory=ForceHistogram)
 
+    def add(self, file, frame, trajectory):
+        """Write a frame to a file of bytes."""
+        frame.info["trajectory"] = trajectory
+        text = io.StringIO()
+        ase.io.write(text, frame, format="extxyz")
+        file.write(text.getvalue().encode())
+        self.frames += 1
+
+
+def sample_lammps(path, md, rule, steps, trajectory, chosen=None, cutoff=None, progress=None):
+    """Sample steps of an MD that LAMMPS does into an extended XYZ file, as sample_pool does with fastmd's own.
+
+        with fastmd.LammpsMD("melt.in", ["Si"], variables={"T": 2000, "seed": 1}) as md:
+            fastmd.sample_lammps("pool.extxyz", md, fastmd.Interval(20, 50), 20000, "melt-2000K-1")
+
+    path      : frames are flushed as they come; an old file is replaced
+    md        : fastmd.LammpsMD;  rule: as of sample_md;  steps: that are sampled, after those that the script itself runs
+    trajectory: the name in info by which training holds out whole trajectories: one for each run
+    chosen    : indices of atoms (their ids less one) whose environments are wanted, within `cutoff` angstrom; None takes whole structures
+    progress  : None shows a bar on a terminal when it takes over two seconds; True or False insist
+
+    A trajectory that blows up ends there.  Returns a Pool.  Raises ValueError for arguments that make no sense.
+    """
+    _check.kind("md", md, LammpsMD)
+    if not isinstance(trajectory, str) or not trajectory or trajectory != trajectory.strip():
+        raise ValueError(f"trajectory: expected the name of this run, got {trajectory!r}")
+    pool = Pool()
+    frames = sample_md(md, rule, steps, chosen, cutoff, histogram=pool.histogram)
+    _check.write_bytes(_check.path("path", path), b"")
+    with _open(path, 0) as file, Bar("steps", steps, progress) as bar:
+        begin = md.step
+        try:
+            for frame in frames:
+                pool.add(file, frame, trajectory)
+                file.flush()
+                bar.show(md.step - begin)
+        except RuntimeError as e:
+            pool.ended.append((trajectory, str(e)))
+    return pool
+
 
 def sample_pool(path, atoms, potential, rule, plan, chosen=None, cutoff=None, resume=False, progress=None, checkpoint_seconds=10.0):
     """Sample all trajectories of a plan into one extended XYZ file.
@@ -501,11 +545,7 @@ def sample_pool(path, atoms, potential, rule, plan, chosen=None, cutoff=None, re
                 begun = None
                 while md.step < plan.steps:
                     for frame in sample_md(md, chance, min(piece, plan.steps - md.step), histogram=pool.histogram, **environments):
-                        frame.info["trajectory"] = run["name"]
-                        text = io.StringIO()
-                        ase.io.write(text, frame, format="extxyz")
-                        file.write(text.getvalue().encode())
-                        pool.frames += 1
+                        pool.add(file, frame, run["name"])
                     file.flush()
                     bar.show(k * plan.steps + md.step)
                     if md.step < plan.steps:

@@ -8,7 +8,7 @@ import click
 
 from .. import __version__
 
-COMMANDS = ("info", "sample", "inspect", "check", "train", "committee", "evaluate", "validate", "md", "lammps", "convert")  # in the order of --help
+COMMANDS = ("info", "sample", "inspect", "check", "train", "committee", "evaluate", "validate", "md", "lammps", "convert", "config")  # in the order of --help
 
 
 class _Commands(click.Group):
@@ -59,6 +59,7 @@ def main():
       fastmd md si.nnp start.xyz -T 600 --steps 10000    molecular dynamics
       fastmd lammps run melt.in -n 2                     the same in LAMMPS, over MPI; or label data with LAMMPS's potentials
       fastmd convert n2p2-folder water.nnp               potentials and data from and to the files of RuNNer and n2p2
+      fastmd config --cflags --libs                      for the compiler of a C or C++ program that uses fastmd.h
       fastmd info                                        version, instruction set, threads, optional packages; with a potential: how it is computed
     In Python:
       atoms.calc = fastmd.Calculator("si.nnp")           any ASE script runs with it

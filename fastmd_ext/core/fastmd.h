@@ -6,7 +6,7 @@
  *   forces  = -dE/dx;  virial = -dE/dstrain, the strain h acting as d -> d (1 + h), so stress = -virial / volume.
  *   A full neighbour list: every pair stands in both rows. The list may hold pairs beyond the cutoff (a skin): they count as absent.
  * Errors
- *   Functions that can fail return 0 or a FASTMD_E... code (pointers: NULL); fastmd_last_error() has the text, per thread.
+ *   Functions that can fail return 0 or a FASTMD_E... code (pointers: NULL, and fastmd_last_code() has it); fastmd_last_error() has the text, per thread.
  *   Nothing here prints, exits, aborts or throws. A potential is immutable: any number of threads may use one at once.
  */
 #ifndef FASTMD_H
@@ -30,6 +30,7 @@ enum {
 
 FASTMD_API int fastmd_abi(void);
 FASTMD_API const char *fastmd_last_error(void);
+FASTMD_API int fastmd_last_code(void);                /* of the same error: what went wrong last in this thread, not whether the last call did */
 FASTMD_API const char *fastmd_isa(void);              /* the instruction set in use; NULL and an error if FASTMD_ISA asks for one this CPU lacks */
 FASTMD_API const char *fastmd_isa_available(int k);   /* the k-th set this build has and this CPU runs, slowest first; NULL after the last */
 FASTMD_API int fastmd_default_threads(void);          /* FASTMD_THREADS, or the CPUs this process may use */
@@ -99,7 +100,7 @@ enum {
                               which there are 16), not faster; the total force is then zero to 1e-7 only */
 };
 typedef struct fastmd_system {
-  size_t size;
+  size_t size;             /* the size of this struct; let all that is not used be zero */
   int64_t n;               /* atoms with a row in the list */
   int64_t n_all;           /* atoms in all, ghosts included: species, x and forces are this long */
   const int32_t *species;  /* n_all: index of the element in the potential; -1 = not ours, left out */
@@ -113,6 +114,8 @@ typedef struct fastmd_system {
   const int64_t *edge_row; /* n: with rows, what fastmd_rows made of this very system, or NULL both: ... */
   const double *rows;      /* ... vjp and jvp then contract these instead of computing anew */
   int32_t precision;       /* FASTMD_FLOAT64, _MIXED or _FLOAT32 of fastmd_compute; value, vjp, jvp and rows are float64 whatever it says */
+  const int *pbc;          /* 3 flags, where first is NULL: the list is then made in this call, from x and cell (NULL if all is open), of n = n_all atoms;
+                              not with d, rows, edges and fastmd_rows, which follow a list of the caller's */
 } fastmd_system;
 
 typedef struct fastmd_result {

@@ -25,19 +25,28 @@ struct fastmd_potential {
 namespace {
 
 thread_local std::string last_error;
+thread_local int last_code = 0;
 
-int fail(int code, const std::string &what) {
+int fail(int code, const char *what) {
   try {
     last_error = what;
   } catch (...) {
+    last_error = "no memory";  // so short that it takes none
   }
-  return code;
+  return last_code = code;
 }
+int fail(int code, const std::string &what) { return fail(code, what.c_str()); }
+
+struct Failed {  // code and text are there already
+  int code;
+};
 
 // Runs body and turns what it throws into a code and a text: no exception leaves the library.
 template <class F> int guarded(F body) noexcept {
   try {
     return body();
+  } catch (const Failed &e) {
+    return e.code;
   } catch (const FileError &e) {
     return fail(FASTMD_EFILE, e.what());
   } catch (const std::invalid_argument &e) {
@@ -177,10 +186,12 @@ template <class S> void add(const S *chunk, int64_t low, int64_t high, int64_t f
 int check_system(const fastmd_potential *p, const fastmd_system *s) {
   if (!p) throw std::invalid_argument("potential is NULL");
   if (s->n < 0 || s->n_all < s->n || s->n_all > INT32_MAX) throw std::invalid_argument("n and n_all: expected 0 <= n <= n_all < 2^31");
-  if (s->n && (!s->species || !s->first)) throw std::invalid_argument("species or first is NULL");
+  if (s->n_all && !s->species) throw std::invalid_argument("species is NULL");
+  if (s->n && !s->first) throw std::invalid_argument("first is NULL: give a list, or pbc to have it made here");
   const int ne = p->potential.plan.n_elements;
   for (int64_t i = 0; i < s->n_all; i++)
     if (s->species[i] < -1 || s->species[i] >= ne) throw std::invalid_argument("species: atom " + std::to_string(i) + " has number " + std::to_string(s->species[i]) + ", the potential has " + std::to_string(ne) + " elements");
+  if (s->n && s->first[0] < 0) throw std::invalid_argument("first: must not be negative");
   int64_t longest = 0;
   for (int64_t i = 0; i < s->n; i++) {
     const int64_t n = s->first[i + 1] - s->first[i];
@@ -218,11 +229,33 @@ struct Call {
   Want want;
   Work part{};  // what all chunks share
   fastmd_result result{};
+  std::unique_ptr<fastmd_pairs, void (*)(fastmd_pairs *)> pairs{nullptr, fastmd_free_pairs};  // where none are given
+  double box[9] = {};
 
   Call(const fastmd_potential *p, const fastmd_system *s, Want w) : potential(p), system(whole(s, offsetof(fastmd_system, edge_row), "system")), want(w) {}
   void take(const fastmd_result *r) { result = whole(r, offsetof(fastmd_result, outside), "result"); }
+  void needs(bool there, const char *what) {
+    if (system.n && !there) throw std::invalid_argument(std::string(what) + " is NULL");
+  }
+
+  // The list, where the caller has none
+  void find() {
+    fastmd_system &s = system;
+    if (!potential) throw std::invalid_argument("potential is NULL");
+    if (s.n != s.n_all || s.d || s.j || s.shift || s.rows || result.edges || want == Want::rows)
+      throw std::invalid_argument("first is NULL and pbc is not, so the list is made here: that takes n = n_all and x, and no j, shift, d, rows or edges");
+    if (s.cell) {
+      for (int k = 0; k < 9; k++) box[k] = s.pbc[k / 3] ? s.cell[k] : 0;  // there may be anything in the open directions
+      s.cell = box;
+    }
+    pairs.reset(fastmd_find_pairs(s.n, s.x, s.cell, s.pbc, fastmd_cutoff(potential)));
+    if (!pairs) throw Failed{last_code};
+    s.first = fastmd_pairs_first(pairs.get()), s.j = fastmd_pairs_j(pairs.get());
+    if (s.cell) s.shift = fastmd_pairs_shift(pairs.get());
+  }
 
   int operator()() {
+    if (!system.first && system.pbc) find();
     const Kernels::Arithmetic &k = system.precision && want == Want::energy ? kernels()->float32 : kernels()->float64;
     const fastmd_system &s = system;
     const int longest = check_system(potential, &s);
@@ -335,6 +368,7 @@ extern "C" {
 
 int fastmd_abi(void) { return FASTMD_ABI; }
 const char *fastmd_last_error(void) { return last_error.c_str(); }
+int fastmd_last_code(void) { return last_code; }
 
 const char *fastmd_isa(void) {
   const char *name = nullptr;
@@ -443,6 +477,7 @@ int fastmd_n_members(const fastmd_potential *p) { return element(p, 0) ? p->pote
 int fastmd_n_layers(const fastmd_potential *p, int e) { return element(p, e) ? p->potential.plan.element[e].n_layers : 0; }
 int fastmd_get_layer(const fastmd_potential *p, int e, int l, int *n_in, int *n_out, const char **activation, const double **weights, const double **bias) {
   if (l < 0 || l >= fastmd_n_layers(p, e) * fastmd_n_members(p)) return fail(FASTMD_EARGUMENT, "no such layer");
+  if (!n_in || !n_out || !activation || !weights || !bias) return fail(FASTMD_EARGUMENT, "n_in, n_out, activation, weights or bias is NULL");
   const LayerText &y = element(p, e)->layers[l];
   *n_in = y.n_in, *n_out = y.n_out, *activation = ACTIVATION_NAMES[y.activation], *weights = y.weights.data(), *bias = y.bias.data();
   return 0;
@@ -497,6 +532,7 @@ int fastmd_value(const fastmd_potential *p, const fastmd_system *s, const int64_
   return guarded([&] {
     Call c{p, s, Want::value};
     c.part.row = row, c.part.G = G;
+    c.needs(row && G, "row or G");
     return c();
   });
 }
@@ -506,6 +542,7 @@ int fastmd_vjp(const fastmd_potential *p, const fastmd_system *s, const int64_t 
     c.take(r);
     c.result.energy = c.result.energies = c.result.member_energies = c.result.member_forces = nullptr, c.result.outside = nullptr;
     c.part.row = row, c.part.g = g;
+    c.needs(row && g, "row or g");
     return c();
   });
 }
@@ -513,6 +550,7 @@ int fastmd_jvp(const fastmd_potential *p, const fastmd_system *s, const int64_t 
   return guarded([&] {
     Call c{p, s, Want::jvp};
     c.part.row = row, c.part.v = v, c.part.h = h, c.part.strain_of = strain_of, c.part.G = dG;
+    c.needs(row && dG, "row or dG");
     return c();
   });
 }
@@ -520,6 +558,7 @@ int fastmd_rows(const fastmd_potential *p, const fastmd_system *s, const int64_t
   return guarded([&] {
     Call c{p, s, Want::rows};
     c.part.row = edge_row, c.part.G = rows;
+    c.needs(edge_row && rows, "edge_row or rows");
     return c();
   });
 }
