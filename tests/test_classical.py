@@ -312,7 +312,7 @@ def test_importing_the_module_does_not_import_numba():
 
 def test_an_element_the_potential_lacks_is_named():
     for potential in (StillingerWeber(), LennardJones(1, 1, 3, elements="Si"), PairPotential(well, 3, elements=["Si"])):
-        with pytest.raises(ValueError, match="Ge.*has Si"):
+        with pytest.raises(ValueError, match="Ge.*knows Si"):
             potential.compute(Atoms("SiGe", [[0, 0, 0], [1, 0, 0]]))
 
 
