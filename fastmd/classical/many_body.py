@@ -51,7 +51,7 @@ class ManyBody(Classical):
             raise ValueError(f"{source}parameters: expected a {self.entry.__name__} for each key ({e})") from None
         for key, entry in entries.items():
             self._check(source + " ".join(key), entry)
-        self.elements = elements
+        self.elements, self.parameters = elements, entries
         fields = np.array(list(entries.values())).reshape(*[len(elements)] * 3, -1)
         self._tables(source, self.entry(*np.moveaxis(fields, -1, 0)))
 
