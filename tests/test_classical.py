@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from fastmd.classical import LennardJones, PairPotential, StillingerWeber, Triplet, Vashishta, VashishtaTriplet
+from fastmd.cli import main
+from fastmd.cli._common import load_potential
 from fastmd.pairs import find_pairs
 
 # ---------------------------------------------------------------------- the slow, obvious version: energies of all atoms
@@ -599,3 +602,28 @@ def test_a_damaged_file_gives_a_potential_or_a_value_error_and_nothing_else(tmp_
         StillingerWeber.read(path)
     except ValueError as error:
         assert "test.sw" in str(error) or "elements" in str(error)
+
+
+# -------------------------------------------------------------------------------------------------------- the commands
+
+def test_the_commands_take_lammps_files_and_silica_by_name(tmp_path):
+    charged = write(tmp_path, CHARGED, "made.up.vashishta")
+    assert load_potential("vashishta").parameters == Vashishta.silica().parameters
+    assert load_potential("sw").parameters == StillingerWeber().parameters
+    assert load_potential(str(charged)).parameters == {("Ga",) * 3: two_charged_species()[("Ga",) * 3]}
+    assert load_potential(str(write(tmp_path, SILICON))).elements == ("Si",)
+    with pytest.raises(ValueError, match="--precision mixed: .*made.up.vashishta is a classical potential, which is there in float64 only"):
+        load_potential(str(charged), "mixed")
+    with pytest.raises(ValueError, match="none.sw: cannot be read"):
+        load_potential("none.sw")
+
+    start = str(tmp_path / "start.xyz")
+    silica = cristobalite(7.17)
+    silica.write(start)
+    for command in (["md", "vashishta", start, "-T", "300", "--steps", "2", "--every", "1", "-o", str(tmp_path / "md.xyz")],
+                    ["sample", "vashishta", start, "--steps", "20", "--equilibrate", "0", "--rule", "equal", "--every", "10", "-o", str(tmp_path / "pool.xyz")],
+                    ["validate", "vashishta", "--reference", str(write(tmp_path, sw_text(Vashishta.silica(1994).parameters), "1994.vashishta")),
+                     "--structure", start, "--steps", "0", "-o", str(tmp_path / "out")]):
+        result = CliRunner().invoke(main, command)
+        assert result.exit_code == 0, result.output
+    assert "1994.vashishta" in result.output or "reference" in result.output

@@ -59,17 +59,17 @@ def _distances(i, x, cell, species, first, j, shift, row, kind):
 
 
 @compiled(EXACT)
-def _pack(row, kind, count, species, reach, d, at):
-    """Of a row, those of one species with r < reach into d (4, most); at (most,) says where in the row they stand.  Returns how many they are.
+def _pack(row, kind, count, species, reach2, d, at):
+    """Of a row, those of one species with r^2 < reach2 into d (4, most); at (most,) says where in the row they stand.  Returns how many they are.
 
     Each neighbour is written, and the next one over it if it was none of them: no branch, which here no processor could foresee.
     """
-    n, reach2 = np.uint64(0), reach * reach
+    n = np.uint64(0)
     (x, y, z, r2), (dx, dy, dz, dr2) = (row[0], row[1], row[2], row[3]), (d[0], d[1], d[2], d[3])
     for q in range(count):
         s = r2[q]
         dx[n], dy[n], dz[n], dr2[n], at[n] = x[q], y[q], z[q], s, q
-        n += np.uint64((s < reach2) & (kind[q] == species))
+        n += np.uint64((kind[q] == species) & (not s >= reach2))  # NaN comes along, to be noticed
     return n
 
 
@@ -136,7 +136,7 @@ def _symmetric(virial, factor, xx, yy, zz, yz, xz, xy):
 def pair_rows(phi, names, tables, species, x, cell, first, j, shift, energies, forces, virial):
     """A pair potential: Lennard-Jones from its tables where phi is None (numba drops the other branch), else phi(r, a, b) with a <= b from names (ns,).
 
-    tables (4, ns, ns): cutoff, 4 epsilon, sigma^2, shift; of phi the first alone.  Returns the first atom without finite energy and force, or -1.
+    tables (4, ns, ns): cutoff^2, 4 epsilon, sigma^2, shift; of phi the first alone.  Returns the first atom without finite energy and force, or -1.
     """
     ns, most = tables.shape[1], _longest(first)
     row, kind, d, at = np.empty((4, most)), np.empty(most, np.int32), np.empty((4, most)), np.empty(most, np.int32)
@@ -219,8 +219,9 @@ def _bend(i, n, to, kind, r, u, screen, slope, edge, bends, energies, forces, vi
 
 @compiled(SUMS)
 def sw_rows(pairs, bends, species, x, cell, first, j, shift, energies, forces, virial):
-    """Stillinger-Weber.  pairs (7, ns, ns): a sigma, sigma, gamma sigma, A epsilon, B, p, q;  bends (ns, 3, ns, ns): lambda epsilon, cos theta_0, zero.
+    """Stillinger-Weber.  pairs (7, ns, ns): a sigma, sigma, gamma sigma, A epsilon, B, p, q.
 
+    bends (ns, 3, ns, ns), the centre first: lambda epsilon, cos theta_0, zero.
     Returns the first atom without finite energy and force, or -1.
     """
     ns, most = pairs.shape[1], _longest(first)
@@ -231,8 +232,9 @@ def sw_rows(pairs, bends, species, x, cell, first, j, shift, energies, forces, v
         count = _distances(i, x, cell, species, first, j, shift, row, kind)
         a, n, e = species[i], 0, 0.0
         for b in range(ns):
-            reach, sigma, decay, A, B, p, q = pairs[0, a, b], pairs[1, a, b], pairs[2, a, b], pairs[3, a, b], pairs[4, a, b], pairs[5, a, b], pairs[6, a, b]
-            for m in range(_pack(row, kind, count, b, reach, d, at)):
+            reach, sigma, decay, A = pairs[0, a, b], pairs[1, a, b], pairs[2, a, b], pairs[3, a, b]
+            B, p, q = pairs[4, a, b], pairs[5, a, b], pairs[6, a, b]
+            for m in range(_pack(row, kind, count, b, reach * reach, d, at)):
                 r[n] = math.sqrt(d[3, m])
                 inside = r[n] - reach
                 if inside >= 0:  # where the root has been rounded up
@@ -278,8 +280,9 @@ def _powers(base, p, n, result):
 
 @compiled(SUMS)
 def vashishta_rows(pairs, bends, species, x, cell, first, j, shift, energies, forces, virial):
-    """Vashishta.  pairs (12, ns, ns): rc, H, eta, Z Z e^2, 1 / lambda1, D, 1 / lambda4, W, U'(rc), U(rc) - rc U'(rc), r0, gamma;  bends (ns, 3, ns, ns), centre first: B, cos theta_0, C.
+    """Vashishta.  pairs (12, ns, ns): rc, H, eta, Z Z e^2, 1 / lambda1, D, 1 / lambda4, W, U'(rc), U(rc) - rc U'(rc), r0, gamma.
 
+    bends (ns, 3, ns, ns), the centre first: B, cos theta_0, C.
     Returns the first atom without finite energy and force, or -1.
     """
     ns, most = pairs.shape[1], _longest(first)
@@ -294,9 +297,9 @@ def vashishta_rows(pairs, bends, species, x, cell, first, j, shift, energies, fo
         a, legs = species[i], 0
         e = fx = fy = fz = 0.0
         for b in range(ns):
-            rc, H, eta, Q, rate1, D, rate4, W = pairs[0, a, b], pairs[1, a, b], pairs[2, a, b], pairs[3, a, b], pairs[4, a, b], pairs[5, a, b], pairs[6, a, b], pairs[7, a, b]
-            tilt, level, r0, gamma = pairs[8, a, b], pairs[9, a, b], pairs[10, a, b], pairs[11, a, b]
-            n = _pack(row, kind, count, b, max(rc, r0), d, at)
+            rc, H, eta, Q, rate1, D = pairs[0, a, b], pairs[1, a, b], pairs[2, a, b], pairs[3, a, b], pairs[4, a, b], pairs[5, a, b]
+            rate4, W, tilt, level, r0, gamma = pairs[6, a, b], pairs[7, a, b], pairs[8, a, b], pairs[9, a, b], pairs[10, a, b], pairs[11, a, b]
+            n = _pack(row, kind, count, b, max(rc, r0)**2, d, at)
             for q in range(n):
                 length[q] = math.sqrt(r2[q])
                 base[q] = 1 / length[q]

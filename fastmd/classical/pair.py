@@ -40,7 +40,7 @@ class LennardJones(Classical):
         cut = _pair_table("cutoff", cutoff, names, "angstrom", above=0)
         with np.errstate(all="ignore"):
             s6 = (sig / cut) ** 6
-            self._tables = np.stack([cut, 4 * eps, sig**2, 4 * eps * (s6**2 - s6) * bool(shift)])
+            self._tables = np.stack([cut**2, 4 * eps, sig**2, 4 * eps * (s6**2 - s6) * bool(shift)])
         if not np.isfinite(self._tables).all():
             raise ValueError(f"epsilon, sigma and cutoff: expected sizes of atoms, in eV and angstrom, got {epsilon!r}, {sigma!r} and {cutoff!r}: too far from 1 to compute with")
         self.cutoff = float(cut.max())
@@ -88,7 +88,7 @@ class PairPotential(Classical):
         names = np.flatnonzero(np.bincount(species))  # those that are there, numbered anew: atomic numbers have gaps
         numbered = np.zeros(np.max(names, initial=0) + 1, np.int32)
         numbered[names] = np.arange(len(names))
-        tables = self._phi, names.astype(np.int32), np.full((1, len(names), len(names)), self.cutoff)
+        tables = self._phi, names.astype(np.int32), np.full((1, len(names), len(names)), self.cutoff**2)
         return self._run(own_pair_rows, tables, numbered[species], positions, cell, pairs)
 
     def _culprit(self, tables, a, b, r):

@@ -50,8 +50,8 @@ def _ramp(text):
 @click.option("--resume", is_flag=True, help="Go on where an interrupted run stopped, with the same options; the file becomes what it would have been.")
 @click.option("--seed", default=1, show_default=True, help="Of everything; equal seeds give equal files.")
 def command(potential, start, crystal, repeat, temperature, stretch, starts, rule, alpha, tau_max, every, atoms, cutoff, output, picture, resume, **plan):
-    """Sample training data from molecular dynamics with POTENTIAL (a .nnp file, or sw for Stillinger-Weber silicon), beginning at the
-    structure in START or a built crystal.
+    """Sample training data from molecular dynamics with POTENTIAL (a .nnp file, LAMMPS's .sw or .vashishta, sw for Stillinger-Weber silicon, vashishta
+    for silica), beginning at the structure in START or a built crystal.
 
     Each frame has energy, forces and stress, and says which trajectory it is from, so that training can hold out whole ones.
 
