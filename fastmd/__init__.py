@@ -17,7 +17,7 @@ _HOME = {
     "distances": "sets", "health": "sets", "load_set": "sets", "make_set": "sets", "save_set": "sets",
     "Network": "network",
     "NNPotential": "potential", "Potential": "potential", "Result": "potential",
-    "LennardJones": "classical", "PairPotential": "classical", "StillingerWeber": "classical",
+    "LennardJones": "classical", "PairPotential": "classical", "StillingerWeber": "classical", "Vashishta": "classical",
     "ExtrapolationError": "extrapolation", "ExtrapolationWarning": "extrapolation", "outside_range": "extrapolation",
     "MD": "md", "maxwell_boltzmann": "md",
     "EqualInterval": "sample", "ForceHistogram": "sample", "Interval": "sample", "RandomChoice": "sample", "SamplingPlan": "sample",

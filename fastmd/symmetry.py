@@ -222,7 +222,7 @@ def species(symbols, elements):
         return np.fromiter((index[s] for s in symbols), np.int32, len(symbols))
     except KeyError:
         missing = ", ".join(sorted(set(symbols) - set(index)))
-        raise ValueError(f"element {missing}: the potential knows {', '.join(elements)} only") from None
+        raise ValueError(f"no parameters for {missing}: the potential knows {', '.join(elements)} only") from None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
 """Classical potentials against plain loops, finite differences, symmetry, and what must be refused."""
+import cmath
 import itertools
 import math
 import os
@@ -9,11 +10,14 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from fastmd.classical import LennardJones, PairPotential, StillingerWeber, Triplet
+from fastmd.classical import LennardJones, PairPotential, StillingerWeber, Triplet, Vashishta, VashishtaTriplet
+from fastmd.cli import main
+from fastmd.cli._common import load_potential
 from fastmd.pairs import find_pairs
 
 # ---------------------------------------------------------------------- the slow, obvious version: energies of all atoms
@@ -57,6 +61,29 @@ def sw_energies(atoms, entries):
     return energies
 
 
+def vashishta_energies(atoms, entries):
+    def U(e, r):
+        return (e.H * r**-e.eta + e.Zi * e.Zj * 14.399645 / r * cmath.exp(-r / e.lambda1 if e.lambda1 else 0)
+                - e.D / r**4 * cmath.exp(-r / e.lambda4 if e.lambda4 else 0) - e.W / r**6)
+
+    energies = np.zeros(len(atoms))
+    legs = [[] for _ in atoms]
+    for i, j, d in directed_pairs(atoms, max(max(e.rc, e.r0) for e in entries.values())):
+        e, r = entries[atoms.symbols[i], atoms.symbols[j], atoms.symbols[j]], np.linalg.norm(d)
+        if r < e.rc:
+            slope = U(e, e.rc + 1e-30j).imag / 1e-30
+            energies[i] += (U(e, r) - U(e, e.rc)).real / 2 - (r - e.rc) * slope / 2
+        if r < e.r0:
+            legs[i].append((j, d / r, math.exp(e.gamma / (r - e.r0))))
+    for i in range(len(atoms)):
+        for (j, u, fu), (k, v, fv) in itertools.combinations(legs[i], 2):
+            e = entries[atoms.symbols[i], atoms.symbols[j], atoms.symbols[k]]
+            bend = (u @ v - e.costheta0)**2
+            for atom in (i, j, k):
+                energies[atom] += e.B * bend / (1 + e.C * bend) * fu * fv / 3
+    return energies
+
+
 # -------------------------------------------------------------------------------------------------- the things tested
 
 def two_species_entries():
@@ -73,6 +100,19 @@ def two_species_entries():
     for i in (a, b):
         for j, k in ((a, b), (b, a)):
             entries[i, j, k] = Triplet(2.0, 0.0, 0.0, bend[i][4], 0.0, bend[i][5], 0.0, 0.0, 0.0, 0.0)
+    return entries
+
+
+def two_charged_species():
+    """Two fictitious species in which everything that may differ does; one pair bends farther than it binds, one is not screened."""
+    a, b = "Ga", "As"
+    pair = {(a, a): (30.0, 7, 0.9, 0.9, 3.0, 4.0, 2.5, 3.0, 4.4), (b, b): (50.0, 8.5, -0.7, -0.7, 0.0, 9.0, 0.0, 0.0, 4.0),
+            (a, b): (90.0, 9, 0.9, -0.7, 4.0, 12.0, 3.0, 5.0, 3.9), (b, a): (90.0, 9, -0.7, 0.9, 4.0, 12.0, 3.0, 5.0, 3.9)}
+    leg = {(a, a): (2.0, 0.8, 3.2, 1.0, -0.2), (b, b): (3.0, 1.2, 4.2, 0.0, -0.5), (a, b): (4.0, 1.0, 3.3, 5.0, -0.3), (b, a): (5.0, 0.9, 3.4, 2.0, -0.4)}
+    entries = {(i, j, j): VashishtaTriplet(*pair[i, j], *leg[i, j]) for i, j in pair}
+    for i in (a, b):
+        for j, k in ((a, b), (b, a)):
+            entries[i, j, k] = VashishtaTriplet(*[0.0] * 9, *{a: (2.5, 0, 0, 3.0, -0.25), b: (1.5, 0, 0, 0.5, -0.1)}[i])
     return entries
 
 
@@ -110,6 +150,9 @@ POTENTIALS = {  # name: (potential, its energies by plain loops)
     "sw-silicon": (StillingerWeber({("Ga", "Ga", "Ga"): StillingerWeber.silicon}),
                    lambda atoms: sw_energies(atoms, {("Ga", "Ga", "Ga"): StillingerWeber.silicon})),
     "sw-two-species": (StillingerWeber(two_species_entries()), lambda atoms: sw_energies(atoms, two_species_entries())),
+    "vashishta-one-species": (Vashishta({("Ga",) * 3: two_charged_species()[("Ga",) * 3]}),
+                              lambda atoms: vashishta_energies(atoms, {("Ga",) * 3: two_charged_species()[("Ga",) * 3]})),
+    "vashishta-two-species": (Vashishta(two_charged_species()), lambda atoms: vashishta_energies(atoms, two_charged_species())),
     "own": (PairPotential(well, 4.5), lambda atoms: pair_energies(atoms, 4.5, well_by_name)),
 }
 STRUCTURES = ["cubic", "skewed", "tiny", "slab", "wire", "cluster"]
@@ -281,6 +324,46 @@ def test_lennard_jones_minimum_lies_at_the_sixth_root_of_two_and_is_epsilon_deep
     assert np.abs(result.forces).max() < 1e-15
 
 
+def test_forces_of_vashishta_vanish_smoothly_at_both_cutoffs():
+    one = Vashishta({("Ga",) * 3: two_charged_species()[("Ga",) * 3]})
+    for r in (np.nextafter(4.4, 0), 4.4, np.nextafter(4.4, 9)):
+        result = one.compute(Atoms("Ga2", [[0, 0, 0], [r, 0, 0]]))
+        assert abs(result.energy) < 1e-13 and np.abs(result.forces).max() < 1e-13
+    three = [one.compute(Atoms("Ga3", [[0, 0, 0], [r, 0, 0], [0, 3.0, 0]])) for r in (np.nextafter(3.2, 0), 3.2, np.nextafter(3.2, 9))]
+    for result in three:
+        assert close(result.forces, three[1].forces, 1e-12) and result.energy == pytest.approx(three[1].energy, rel=1e-12)
+
+
+def test_a_screening_length_of_zero_is_none():
+    entry = two_charged_species()[("Ga",) * 3]
+    atoms = structure("skewed", "vashishta-one-species")
+    none, far = (Vashishta({("Ga",) * 3: entry._replace(lambda1=x, lambda4=x)}).compute(atoms) for x in (0.0, 1e12))
+    assert close(none.forces, far.forces, 1e-10) and close(none.energies, far.energies, 1e-10)
+
+
+@pytest.mark.parametrize("year, rc", [(1990, 10.0), (1994, 5.5)])
+def test_silica_is_a_solid_of_the_published_density(year, rc):
+    """The energy of beta-cristobalite is least within 5 % of the measured 7.17 angstrom, and no atom of it feels a force."""
+    silica = Vashishta.silica(year)
+    assert silica.cutoff == rc and silica.elements == ("Si", "O")
+    sizes = np.linspace(6.5, 8.0, 16)
+    energies = [silica.compute(cristobalite(a)).energy for a in sizes]
+    assert abs(sizes[np.argmin(energies)] - 7.17) < 0.05 * 7.17
+    result = silica.compute(cristobalite(7.17))
+    assert np.abs(result.forces).max() < 1e-12 and -12 < result.energy / 24 < -4
+    with pytest.raises(ValueError, match="year: expected 1990 or 1994, got 1997"):
+        Vashishta.silica(1997)
+
+
+def cristobalite(a):
+    """SiO2 with silicon as in diamond and an oxygen in the middle of each bond, 24 atoms."""
+    silicon = bulk("Si", "diamond", a, cubic=True)
+    pairs = find_pairs(silicon, 0.45 * a)
+    middle = (silicon.positions[pairs.i] + pairs.d / 2)[pairs.i < 8]
+    scaled = np.unique(np.round(middle / a % 1, 6) % 1, axis=0)
+    return silicon + Atoms(f"O{len(scaled)}", scaled_positions=scaled, cell=silicon.cell)
+
+
 def test_perfect_silicon_has_the_published_cohesive_energy_and_no_force():
     result = StillingerWeber().compute(bulk("Si", a=5.430950))
     assert result.energies == pytest.approx(-4.3366, abs=1e-4)  # eV/atom: -2 epsilon
@@ -312,7 +395,7 @@ def test_importing_the_module_does_not_import_numba():
 
 def test_an_element_the_potential_lacks_is_named():
     for potential in (StillingerWeber(), LennardJones(1, 1, 3, elements="Si"), PairPotential(well, 3, elements=["Si"])):
-        with pytest.raises(ValueError, match="Ge.*has Si"):
+        with pytest.raises(ValueError, match="Ge.*knows Si"):
             potential.compute(Atoms("SiGe", [[0, 0, 0], [1, 0, 0]]))
 
 
@@ -368,6 +451,32 @@ def test_stillinger_weber_says_which_entries_are_missing_wrong_or_contradictory(
         StillingerWeber({("Si",) * 3: StillingerWeber.silicon._replace(a=0.0)})
 
 
+def test_vashishta_says_which_entries_are_missing_wrong_or_contradictory():
+    entries = two_charged_species()
+    with pytest.raises(ValueError, match="no Vashishta entry for Ga As Ga"):
+        Vashishta({k: v for k, v in entries.items() if k != ("Ga", "As", "Ga")})
+    for name, value in (("H", -1.0), ("D", math.inf), ("costheta0", math.nan), ("Zi", math.nan), ("C", -0.1)):
+        with pytest.raises(ValueError, match=f"Ga Ga Ga: {name} must be finite.*got {value}"):
+            Vashishta(entries | {("Ga",) * 3: entries[("Ga",) * 3]._replace(**{name: value})})
+    for name in ("H", "eta", "Zi Zj", "lambda1", "D", "lambda4", "W", "rc"):
+        changed = entries["Ga", "As", "As"]._replace(**{name.split()[0]: 1.01 * getattr(entries["Ga", "As", "As"], name.split()[0])})
+        with pytest.raises(ValueError, match=f"Ga As As and As Ga Ga must have the same {name}, got"):
+            Vashishta(entries | {("Ga", "As", "As"): changed})
+    for name in ("B", "C", "costheta0"):
+        changed = entries["As", "Ga", "As"]._replace(**{name: 1.01 * getattr(entries["As", "Ga", "As"], name)})
+        with pytest.raises(ValueError, match=f"As Ga As and As As Ga must have the same {name}, got"):
+            Vashishta(entries | {("As", "Ga", "As"): changed})
+    one = entries[("Ga",) * 3]
+    with pytest.raises(ValueError, match="rc and r0, the cutoffs, are zero for every pair"):
+        Vashishta({("Ga",) * 3: one._replace(rc=0.0, r0=0.0)})
+    with pytest.raises(ValueError, match="energy or force at rc is not finite; check H, eta, D, W, the charges and rc"):
+        Vashishta({("Ga",) * 3: one._replace(rc=1e-200)})
+    with pytest.raises(ValueError, match="expected a VashishtaTriplet for each key"):
+        Vashishta({("Ga",) * 3: (1.0, 2.0)})
+    with pytest.raises(ValueError, match="parameters: expected {.centre, neighbour, neighbour.: VashishtaTriplet}, got 5"):
+        Vashishta(5)
+
+
 def test_entries_equal_to_the_seven_digits_of_a_file_are_taken_and_their_mean_counts():
     entries = two_species_entries()
     one, other = ("Ga", "Ga", "As"), ("Ga", "As", "Ga")
@@ -378,7 +487,7 @@ def test_entries_equal_to_the_seven_digits_of_a_file_are_taken_and_their_mean_co
     assert potential.compute(atoms).energy != pytest.approx(StillingerWeber(entries).compute(atoms).energy, rel=1e-9)
 
 
-# ----------------------------------------------------------------------------------------------------------- .sw files
+# ----------------------------------------------------------------------------------------------------------- LAMMPS's files
 
 SILICON = """# DATE: 2007-06-11
 # Stillinger-Weber parameters
@@ -387,8 +496,18 @@ Si Si Si 2.1683  2.0951  1.80  21.0  1.20  -0.333333333333  # the first half
 """
 
 
-def write(tmp_path, text):
-    path = tmp_path / "test.sw"
+# The made-up one of gallium alone, with a line too many and the numbers where LAMMPS has them.
+CHARGED = """# element1  element2  element3
+#           H  eta  Zi  Zj  lambda1  D  lambda4
+#           W  rc  B  gamma  r0  C  cos(theta)
+
+Ga  Ga  Ga  30.0  7  0.9  0.9  3.0  4.0  2.5  # the first half
+            3.0  4.4  2.0  0.8  3.2  1.0  -0.2
+"""
+
+
+def write(tmp_path, text, name="test.sw"):
+    path = tmp_path / name
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return path
 
@@ -399,6 +518,20 @@ def test_a_file_in_which_entries_span_lines_is_read(tmp_path):
     atoms.rattle(0.1, seed=2)
     assert potential.elements == ("Si",)
     assert close(potential.compute(atoms).forces, StillingerWeber().compute(atoms).forces, 1e-10)
+
+
+def test_a_vashishta_file_is_read(tmp_path):
+    potential = Vashishta.read(write(tmp_path, CHARGED, "test.vashishta"))
+    atoms = structure("skewed", "vashishta-one-species")
+    assert potential.elements == ("Ga",) and potential.cutoff == 4.4
+    assert close(potential.compute(atoms).energies, POTENTIALS["vashishta-one-species"][1](atoms), 1e-12)
+    many = write(tmp_path, sw_text(two_charged_species()), "two.vashishta")
+    assert Vashishta.read(many, elements="As").elements == ("As",)
+    atoms = structure("skewed", "vashishta-two-species")
+    one, other = Vashishta.read(many, elements=("As", "Ga")).compute(atoms), Vashishta(two_charged_species()).compute(atoms)
+    assert close(one.forces, other.forces, 1e-12) and close(one.energies, other.energies, 1e-12)
+    with pytest.raises(ValueError, match="two.vashishta: no Vashishta entry for Ga Ga Si.*27 triplets.*elements="):
+        Vashishta.read(many, elements=("Ga", "As", "Si"))
 
 
 def sw_text(entries):
@@ -433,6 +566,33 @@ def test_a_malformed_file_is_refused_with_file_and_line(tmp_path, text, message)
         StillingerWeber.read(write(tmp_path, text))
 
 
+@pytest.mark.parametrize("text, message", [
+    (CHARGED.replace("4.4", "far"), "test.vashishta, line 5: .*14 numbers.*far"),
+    (CHARGED.replace("30.0", "-30"), "test.vashishta, line 5: H must be finite and >= 0, got -30"),
+    (CHARGED.replace("-0.2", "inf"), "test.vashishta, line 5: costheta0 must be finite, got inf"),
+    (CHARGED.replace(" -0.2", ""), "test.vashishta, line 5: the file ends inside this entry, 16 of 17 words"),
+    (CHARGED.replace("-0.2", "-0.2 0"), "test.vashishta, line 6: an entry has 3 elements and 14 numbers, got 18 words"),
+    (CHARGED + CHARGED, "test.vashishta, line 11: second entry for Ga Ga Ga"),
+    ("# nothing\n", "test.vashishta: no entry, expected lines of 3 elements and 14 numbers"),
+    ("#" * (1 << 20) + "#", "test.vashishta: larger than .* no .vashishta file"),
+    (SILICON, "test.vashishta, line 3: the file ends inside"),
+])
+def test_a_malformed_vashishta_file_is_refused_with_file_and_line(tmp_path, text, message):
+    with pytest.raises(ValueError, match=message):
+        Vashishta.read(write(tmp_path, text, "test.vashishta"))
+
+
+@given(start=st.integers(0, len(CHARGED)), length=st.integers(0, 60), put=st.binary(max_size=6))
+@settings(deadline=None, max_examples=100)
+def test_a_damaged_vashishta_file_gives_a_potential_or_a_value_error_and_nothing_else(tmp_path_factory, start, length, put):
+    raw = CHARGED.encode()
+    path = write(tmp_path_factory.mktemp("v"), raw[:start] + put + raw[start + length:], "test.vashishta")
+    try:
+        Vashishta.read(path)
+    except ValueError as error:
+        assert "test.vashishta" in str(error) or "elements" in str(error)
+
+
 @given(start=st.integers(0, len(SILICON)), length=st.integers(0, 60), put=st.binary(max_size=6))
 @settings(deadline=None, max_examples=100)
 def test_a_damaged_file_gives_a_potential_or_a_value_error_and_nothing_else(tmp_path_factory, start, length, put):
@@ -442,3 +602,28 @@ def test_a_damaged_file_gives_a_potential_or_a_value_error_and_nothing_else(tmp_
         StillingerWeber.read(path)
     except ValueError as error:
         assert "test.sw" in str(error) or "elements" in str(error)
+
+
+# -------------------------------------------------------------------------------------------------------- the commands
+
+def test_the_commands_take_lammps_files_and_silica_by_name(tmp_path):
+    charged = write(tmp_path, CHARGED, "made.up.vashishta")
+    assert load_potential("vashishta").parameters == Vashishta.silica().parameters
+    assert load_potential("sw").parameters == StillingerWeber().parameters
+    assert load_potential(str(charged)).parameters == {("Ga",) * 3: two_charged_species()[("Ga",) * 3]}
+    assert load_potential(str(write(tmp_path, SILICON))).elements == ("Si",)
+    with pytest.raises(ValueError, match="--precision mixed: .*made.up.vashishta is a classical potential, which is there in float64 only"):
+        load_potential(str(charged), "mixed")
+    with pytest.raises(ValueError, match="none.sw: cannot be read"):
+        load_potential("none.sw")
+
+    start = str(tmp_path / "start.xyz")
+    silica = cristobalite(7.17)
+    silica.write(start)
+    for command in (["md", "vashishta", start, "-T", "300", "--steps", "2", "--every", "1", "-o", str(tmp_path / "md.xyz")],
+                    ["sample", "vashishta", start, "--steps", "20", "--equilibrate", "0", "--rule", "equal", "--every", "10", "-o", str(tmp_path / "pool.xyz")],
+                    ["validate", "vashishta", "--reference", str(write(tmp_path, sw_text(Vashishta.silica(1994).parameters), "1994.vashishta")),
+                     "--structure", start, "--steps", "0", "-o", str(tmp_path / "out")]):
+        result = CliRunner().invoke(main, command)
+        assert result.exit_code == 0, result.output
+    assert "1994.vashishta" in result.output or "reference" in result.output

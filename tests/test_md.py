@@ -696,7 +696,7 @@ def test_the_command_takes_a_precision(here):
     assert np.array_equal(tables[0], tables[1]) and not np.array_equal(tables[0], tables[2])
     assert np.abs(tables[0] - tables[2]).max() < 1e-3
     result = CliRunner().invoke(main, fastmd_md("start.xyz", "--precision", "mixed"))
-    assert result.exit_code != 0 and "--precision mixed: Stillinger-Weber silicon is there in float64 only" in str(result.output) + str(result.exception)
+    assert result.exit_code != 0 and "--precision mixed: sw is a classical potential, which is there in float64 only" in str(result.output) + str(result.exception)
 
 
 def test_the_command_draws_velocities_and_noise_from_one_stream(here):

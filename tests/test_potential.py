@@ -240,7 +240,7 @@ def test_huge_weights_are_a_clear_error_and_never_nan():
 
 
 @pytest.mark.parametrize("atoms, message", [
-    (Atoms("HC", positions=[[0, 0, 0], [1, 1, 1]]), "element C: the potential knows H, O only"),
+    (Atoms("HC", positions=[[0, 0, 0], [1, 1, 1]]), "no parameters for C: the potential knows H, O only"),
     (Atoms("H", positions=[[np.nan, 0, 0]]), "positions: expected finite numbers, atom 0"),
     (Atoms("HH", positions=[[0, 0, 0], [0, 0, np.inf]]), "positions: expected finite numbers, atom 1"),
     (Atoms("H", cell=[0, 0, 0], pbc=True), "cell"),

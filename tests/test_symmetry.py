@@ -450,7 +450,7 @@ def test_acos_is_that_of_numpy_also_near_its_ends():
     (lambda: SymmetryFunction(99, ("H",), 3.0), "kind must be one of 1, 2, 3, 4, 5, .*12, 13, 20, 21, 22, 23, 24, 25, got 99"), (lambda: SymmetryFunction(4, ("H",), 3.0), "takes two neighbour elements"),
     (lambda: SymmetryFunction(1, ("H", "H"), 3.0), "takes one neighbour element"), (lambda: SymmetryFunction(1, ("H",), 3.0, eta=1), "G1 has no such parameter"),
     (lambda: Descriptor({"H": [G1("O", 3.0)]}), "element 'O' has no line"), (lambda: Descriptor({}), "functions: expected"),
-    (lambda: species(["H", "C"], ("H", "O")), "element C: the potential knows H, O only")])
+    (lambda: species(["H", "C"], ("H", "O")), "no parameters for C: the potential knows H, O only")])
 def test_what_is_no_symmetry_function_is_refused_by_name(make, message):
     with pytest.raises(ValueError, match=message):
         make()

@@ -35,15 +35,26 @@ def read_structure(path):
         raise ValueError(f"{path}: ASE cannot read it ({type(e).__name__}: {e})") from None
 
 
+_CLASSES = {"sw": "StillingerWeber", "vashishta": "Vashishta"}
+
+
+def is_potential(name):
+    """Whether `load_potential` is to open it, rather than ASE."""
+    return name in _CLASSES or Path(name).suffix in (".nnp", ".sw", ".vashishta")
+
+
 def load_potential(name, precision="float64"):
-    """A potential file, or `sw` for Stillinger-Weber silicon."""
-    from ..classical import StillingerWeber
+    """A potential file, fastmd's or LAMMPS's; `sw` and `vashishta` are those that need none."""
+    from .. import classical
     from ..potential import NNPotential
 
+    of = _CLASSES.get(name) or _CLASSES.get(Path(name).suffix[1:])
+    if of is None:
+        potential = NNPotential.load(name)
+        potential.precision = precision
+        return potential
+    if precision != "float64":
+        raise ValueError(f"--precision {precision}: {name} is a classical potential, which is there in float64 only")
     if name == "sw":
-        if precision != "float64":
-            raise ValueError(f"--precision {precision}: Stillinger-Weber silicon is there in float64 only")
-        return StillingerWeber()
-    potential = NNPotential.load(name)
-    potential.precision = precision
-    return potential
+        return classical.StillingerWeber()
+    return classical.Vashishta.silica() if name == "vashishta" else getattr(classical, of).read(name)

@@ -26,7 +26,8 @@ from ._common import load_potential, may_write, read_structure
 @click.option("--precision", default="float64", show_default=True, type=click.Choice(["float64", "mixed", "float32"]), help="mixed: arithmetic in float32, positions and sums in float64; faster, forces within about 1e-5 eV/angstrom.")
 @click.option("--seed", default=1, show_default=True, help="Of the velocities and the thermostat; equal seeds give equal runs.")
 def command(potential, start, temperature, friction, nve, timestep, steps, every, output, table, checkpoint, checkpoint_every, resume, extrapolation, precision, seed):
-    """Molecular dynamics of the structure in START with POTENTIAL (a .nnp file, or sw for Stillinger-Weber silicon).
+    """Molecular dynamics of the structure in START with POTENTIAL: a .nnp file, LAMMPS's .sw or .vashishta, sw for Stillinger-Weber silicon,
+    or vashishta for silica.
 
     \b
       fastmd md si.nnp start.xyz -T 600 --steps 10000

@@ -57,8 +57,9 @@ def _ramp(text):
 @click.option("--var", "variables", type=(str, str), multiple=True, metavar="NAME VALUE", help="A variable of the LAMMPS script; as often as needed.")
 @click.pass_context
 def command(context, potential, start, crystal, repeat, temperature, stretch, starts, rule, alpha, tau_max, every, atoms, cutoff, output, picture, resume, lammps, variables, **plan):
-    """Sample training data from molecular dynamics with POTENTIAL (a .nnp file, or sw for Stillinger-Weber silicon), beginning at the
-    structure in START or a built crystal. Or with any potential of LAMMPS: then POTENTIAL is a script that does all but the steps to sample.
+    """Sample training data from molecular dynamics with POTENTIAL (a .nnp file, LAMMPS's .sw or .vashishta, sw for Stillinger-Weber silicon, vashishta
+    for silica), beginning at the structure in START or a built crystal. Or with any potential of LAMMPS: then POTENTIAL is a script that does all but
+    the steps to sample.
 
     Each frame has energy, forces and stress, and says which trajectory it is from, so that training can hold out whole ones.
 

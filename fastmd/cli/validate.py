@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from ._common import load_potential, may_write, read_structure, summary
+from ._common import is_potential, load_potential, may_write, read_structure, summary
 
 
 @click.command("validate")
 @click.argument("potential", type=click.Path(dir_okay=False))
-@click.option("--reference", metavar="REF", help="What to compare with: sw for Stillinger-Weber silicon, another .nnp file, or a file of labelled structures.")
+@click.option("--reference", metavar="REF", help="What to compare with: sw for Stillinger-Weber silicon, vashishta for silica, another .nnp file, LAMMPS's .sw or .vashishta, or a file of labelled structures.")
 @click.option("--structure", type=click.Path(exists=True, dir_okay=False), help="A crystal, periodic in three directions; relaxed or nearly.  [default: that of the element, ase.build.bulk]")
 @click.option("--data", type=click.Path(exists=True, dir_okay=False), help="Labelled structures: errors of energy, forces and stress.")
 @click.option("-T", "--temperature", "temperatures", type=float, multiple=True, default=(300.0,), show_default=True, help="Kelvin, of the crystal; may be given several times.")
@@ -22,7 +22,7 @@ from ._common import load_potential, may_write, read_structure, summary
 @click.option("-o", "--output", "folder", default="validation", show_default=True, type=click.Path(file_okay=False), help="Folder for report.json and report.png.")
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
 def command(potential, reference, structure, data, temperatures, melts, steps, timestep, seed, folder, as_json):
-    """How good POTENTIAL (a .nnp file, or sw) is on a crystal and its melt, beside a reference.
+    """How good POTENTIAL (as of --reference) is on a crystal and its melt, beside a reference.
 
     \b
     energy against volume   lattice constant, bulk modulus, energy; C11, C12, C44 of cubic crystals
@@ -36,6 +36,7 @@ def command(potential, reference, structure, data, temperatures, melts, steps, t
       fastmd validate new.nnp --reference old.nnp --structure quartz.cif -T 300 -T 600
       fastmd validate si.nnp --reference sw -T 300 --melt 2000 --steps 10000
       fastmd validate si.nnp --reference dft.extxyz --steps 0
+      fastmd validate silica.nnp --reference vashishta --structure cristobalite.cif
 
     The exit status is 1 if the potential failed somewhere, for instance if its dynamics blew up; the report is written all the same.
     """
@@ -45,7 +46,7 @@ def command(potential, reference, structure, data, temperatures, melts, steps, t
     from ..validate import validate
 
     console = Console(stderr=True, highlight=False)
-    if reference is not None and reference != "sw" and not reference.endswith(".nnp"):
+    if reference is not None and not is_potential(reference):
         if data is not None:
             raise ValueError(f"--reference {reference} is labelled data, and so is --data {data}; leave one out")
         reference, data = None, reference
