@@ -1,6 +1,7 @@
 """LAMMPS in a process of its own: it brings MPI and C++ libraries with global symbols, which torch and the rest should not see.
 
-Times are those that LAMMPS prints after a run ("Pair", "Neigh"), on one process and thread, per step.
+Times are those that LAMMPS prints after a run ("Pair", "Neigh"), on one process and thread, per step, times the share of a CPU that its process had: LAMMPS
+reads a clock on the wall, and others on the machine should have no part in it, as they have none in the times of the rest.
 """
 
 import ctypes
@@ -8,6 +9,7 @@ import importlib.metadata
 import multiprocessing
 import re
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -59,8 +61,10 @@ def _serve(pipe, *start):
             log = Path(folder, "log")
             while True:
                 part = pipe.recv()
+                wall, cpu = time.perf_counter(), time.process_time()
                 lmp.commands_list([f"log {log}", f"run {STEPS}", "log none"])
-                pipe.send(float(re.search(rf"^{part}\s*\|\s*([0-9.e+-]+)", log.read_text(), re.M)[1]))
+                share = (time.process_time() - cpu) / (time.perf_counter() - wall)
+                pipe.send(share * float(re.search(rf"^{part}\s*\|\s*([0-9.e+-]+)", log.read_text(), re.M)[1]))
     except EOFError:
         pass
     except Exception as e:  # said where it is waited for
