@@ -53,7 +53,7 @@ console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isat
 def machine():
     return {"date": datetime.datetime.now().astimezone().isoformat(timespec="seconds"), "processor": processor(), "CPUs": len(os.sched_getaffinity(0)),
             "load before": os.getloadavg()[0], "system": platform.platform(), "instruction set": _core.isa(), "python": platform.python_version(),
-            "versions": {name: version(name) for name in ("fastmd", "numpy", "numba", *PEERS)}}
+            "versions": {"fastmd": fastmd.__version__} | {name: version(name) for name in ("numpy", "numba", *PEERS)}}
 
 
 def version(name):
@@ -103,7 +103,7 @@ def measure(chosen, rounds, quick):
 
 def table(rows):
     t = Table(box=SIMPLE)
-    t.add_column("")
+    t.add_column("", no_wrap=True)
     for name in ("time", "ratio"):
         t.add_column(name, justify="right", no_wrap=True)
     t.add_column("")

@@ -96,9 +96,9 @@ def others(atoms):
         return clocked(lambda: calculator.calculate(atoms, ["energy", "forces", "stress"]))
 
     c = Contest(f"energy, forces and virial by other potentials, Si, {len(atoms)} atoms", {}, len(atoms))
-    c.add("fastmd", lambda: clocked(call_of(silicon_potential(), atoms, pairs)), note="8 G2 + 16 G5, 24-20-20-1, 6 Å")
+    c.add("fastmd", lambda: clocked(call_of(silicon_potential(), atoms, pairs)), note="8 G2 + 16 G5, 24-20-20-1")
     c.add("LAMMPS SNAP", snap, "lammps", "Zuo 2020, Si; its Pair time")
-    c.add("calorine NEP", nep, "calorine", "NEP4 of its usual size, random weights; list included")
+    c.add("calorine NEP", nep, "calorine", "NEP4, usual size; list included")
     return c
 
 

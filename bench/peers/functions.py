@@ -120,6 +120,6 @@ def derivatives(atoms):
     c.add("fastmd: Jacobian", lambda: clocked(rows), note="by each neighbour")
     c.add("fastmd: vjp", lambda: clocked(vjp), note="contracted, as forces need it", over="fastmd: vjp")
     c.add("KLIFF", kliff, "kliff", "by each atom, dense")
-    c.add("dscribe", dscribe, "dscribe", "by differences; one atom is timed, all would take as long each")
+    c.add("dscribe", dscribe, "dscribe", "by differences; one atom timed")
     c.add("torchani", lambda: clocked(torchani_aev(atoms, True)), "torchani", "other functions; contracted", "fastmd: vjp")
     return c

