@@ -59,7 +59,7 @@ template <class T, bool inside = false, class V> FASTMD_INLINE void cutoff(const
   } else {
     // two neighbours at one place: r_jk has no direction there
     V v = map<T>(u, [](vec<T> y, auto) __attribute__((always_inline)) { return y > T(1e-12) ? y : broadcast<T>(T(1e-12)); });
-    V by_r = rsqrt<T>(v), x = (v * by_r - T(c.inner)) * inv;
+    V by_r, x = (root<T>(v, by_r) - T(c.inner)) * inv;
     if constexpr (!inside) x = at_most_1(x);
     if (c.inner > 0) x = map<T>(x, [](vec<T> y, auto) __attribute__((always_inline)) { return y > T(0) ? y : vec<T>{}; });
     if (c.type == CUTOFF_TANH3 || c.type == CUTOFF_TANH3N) {

@@ -12,10 +12,9 @@ constexpr int KEPT = 4096;   // triplets of an atom kept from the first pass to 
 
 template <class T> struct Triplets {
   T *cos;                      // of r_ij and r_ik; at first r_ij^2 + r_ik^2
-  T *u, *q, *F;                // r_jk^2; 1 / (r_ij r_ik); base_j base_k
-  T *third, *dthird;           // base(r_jk) and its derivative divided by r_jk
-  T *E;                        // per channel: F exp(-eta v)
-  T *dcos, *w, *wjk, *X;       // jvp: the change of cos; of (r_ij^2 + r_ik^2) / 2; of r_jk^2 / 2; of F, divided by F
+  T *q, *E;                    // 1 / (r_ij r_ik); per channel base_j base_k exp(-eta v), at first only for the first of them and without exponential
+  T *third, *dthird;           // base(r_jk), at first r_jk^2; and the derivative of the base divided by r_jk
+  T *dcos, *w, *wjk, *X;       // jvp: the change of cos; of (r_ij^2 + r_ik^2) / 2; of r_jk^2 / 2; of base_j base_k, divided by that
   struct Row {                 // one neighbour j, or two in turn, and the k of the first vector; end: of the row, among the triplets
     int j, count, k, end;
   } * row;
@@ -30,7 +29,7 @@ template <class T> struct Triplets {
     const int most = round_up(max_row, width<T>);
     cap = KEPT + CHUNK + 2 * most + 2 * TILE<T> + width<T>;
     row_cap = mask_cap = KEPT + CHUNK + 2 * most + 4;
-    for (T **a : {&cos, &q, &u, &F, &third, &dthird}) *a = m.take<T>(cap);
+    for (T **a : {&cos, &q, &third, &dthird}) *a = m.take<T>(cap);
     for (T **a : {&dcos, &w, &wjk, &X}) *a = jvp ? m.take<T>(cap) : nullptr;
     E = m.take<T>(size_t(cap) * p.max_channels);
     row = m.take<Row>(row_cap);
@@ -77,7 +76,7 @@ template <class T, Mode mode> struct Narrow {
         mine[r] = ~0u;
         *mask++ = uint16_t(m);
         const Lanes<T> n = packing<T>(m);
-        pack<T>(t.u + at, u, n), pack<T>(t.cos + at, sum, n), pack<T>(t.q + at, by_r, n), pack<T>(t.F + at, fj[r] * f, n);
+        pack<T>(t.third + at, u, n), pack<T>(t.cos + at, sum, n), pack<T>(t.q + at, by_r, n), pack<T>(t.E + at, fj[r] * f, n);
         if constexpr (mode == Mode::jvp) {
           vec<T> c = (sum - u) * by_r * T(0.5), w = h.along[j + r] + load(h.along + k), dot = change_of_product<T>(h, j + r, k);
           pack<T>(t.dcos + at, change_of_cos<T>(h, j + r, k, c, dot), n);
@@ -103,7 +102,7 @@ template <class T, Mode mode> struct Narrow {
     auto put = [](T *p, const Several<T, ABREAST> &x) __attribute__((always_inline)) { unrolled<ABREAST>([&](auto i) __attribute__((always_inline)) { store<T>(p + i * W, x.v[i]); }); };
     for (int part = 0; part < TILE<T>; part += ABREAST * W) {
       const int k = at + part;
-      const Several<T, ABREAST> u = several(t.u + k), s = several(t.cos + k), q = several(t.q + k);
+      const Several<T, ABREAST> u = several(t.third + k), s = several(t.cos + k), q = several(t.q + k);
       Several<T, ABREAST> f, df;
       put(v + part, s + u);
       put(t.cos + k, (s - u) * q * T(0.5));
@@ -117,8 +116,8 @@ template <class T, Mode mode> struct Narrow {
       put(t.third + k, f), put(t.dthird + k, df);
     }
     run_program<T, false, UNROLL<T>>(b.exponentials, v, terms.slot);
-    for (int q = 0; q < b.n_channels; q++) {
-      const T *F = t.F + at, *x = terms.slot + std::max(b.exp_slot[q], 0) * TILE<T>;
+    for (int q = b.n_channels - 1; q >= 0; q--) {  // the first, which takes the place of what all are made of, last
+      const T *F = t.E + at, *x = terms.slot + std::max(b.exp_slot[q], 0) * TILE<T>;
       T *E = t.E + q * t.cap + at;
       if (b.exp_slot[q] < 0)
         for (int k = 0; k < TILE<T>; k += W) store<T>(E + k, load(F + k));
@@ -167,7 +166,7 @@ template <class T, Mode mode> struct Narrow {
       unrolled<PART>([&](auto i) __attribute__((always_inline)) {
         const int k = tile + part + i * W;
         const vec<T> third = load(t.third + k), d = D[i] * third, from_v = two[i] * third, from_jk = one[i] * load(t.dthird + k) - from_v;
-        store<T>(t.u + k, one[i] * third), store<T>(t.F + k, from_jk - from_v);
+        store<T>(t.third + k, one[i] * third), store<T>(t.E + k, from_jk - from_v);
         store<T>(t.q + k, d * load(t.q + k) - from_jk), store<T>(t.cos + k, d * load(t.cos + k));
       });
     }
@@ -185,7 +184,7 @@ template <class T, Mode mode> struct Narrow {
       unrolled<R>([&](auto r) __attribute__((always_inline)) {
         const unsigned m = *mask++;
         const Lanes<T> n = unpacking<T>(m);
-        const vec<T> one = unpack<T>(t.u + at, n), two = unpack<T>(t.F + at, n), C = unpack<T>(t.cos + at, n), B = unpack<T>(t.q + at, n);
+        const vec<T> one = unpack<T>(t.third + at, n), two = unpack<T>(t.E + at, n), C = unpack<T>(t.cos + at, n), B = unpack<T>(t.q + at, n);
         at += __builtin_popcount(m);
         a[r] += chi[r] * one + (two - inv2[r] * C), ak += chik * one + (two - inv2k * C);
         bx[r] += B * x, by[r] += B * y, bz[r] += B * z;
@@ -202,7 +201,7 @@ template <class T, Mode mode> struct Narrow {
 
   void blank(int from, int to) noexcept {  // lanes after the last triplet
     auto fill = [&](T *a, T x) { std::fill(a + from, a + to, x); };
-    fill(t.cos, 0), fill(t.q, 0), fill(t.u, 1), fill(t.F, 0);
+    fill(t.cos, 0), fill(t.q, 0), fill(t.third, 1), fill(t.E, 0);
     if (mode == Mode::jvp) fill(t.dcos, 0), fill(t.w, 0), fill(t.wjk, 0), fill(t.X, 0);
   }
 
