@@ -88,6 +88,18 @@ FASTMD_INLINE vec<float> sqrt(vec<float> v) {
   return v;
 #endif
 }
+// The larger of two; b where a is no number
+template <class T> FASTMD_INLINE vec<T> larger(vec<T> a, vec<T> b) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 8) return (vec<T>)_mm512_maskz_max_pd(0xff, (__m512d)a, (__m512d)b);
+  else return (vec<T>)_mm512_maskz_max_ps(0xffff, (__m512)a, (__m512)b);
+#elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 8) return (vec<T>)_mm256_max_pd((__m256d)a, (__m256d)b);
+  else return (vec<T>)_mm256_max_ps((__m256)a, (__m256)b);
+#else
+  return a > b ? a : b;
+#endif
+}
 // Packing: the lanes whose bits are set in a mask, one after the other; and back. A whole vector is written either way. `Lanes` is made
 // once for a mask and serves every array.
 template <class T> FASTMD_INLINE unsigned less(vec<T> a, vec<T> b) {  // a bit for each lane
