@@ -126,7 +126,7 @@ template <class T, Mode mode> struct Narrow {
         }
       put(t.third + k, f), put(t.dthird + k, df);
     }
-    run_program<T, false, UNROLL<T>>(b.exponentials, v, terms.slot);
+    run_program<T, false>(b.exponentials, TILE<T>, v, terms.slot, TILE<T>);
     for (int q = b.n_channels - 1; q >= 0; q--) {  // the first, which takes the place of what all are made of, last
       const T *F = t.E + at, *x = terms.slot + std::max(b.exp_slot[q], 0) * TILE<T>;
       T *E = t.E + q * t.cap + at;
@@ -138,7 +138,7 @@ template <class T, Mode mode> struct Narrow {
   }
 
   FASTMD_INLINE void add(int tile) noexcept {  // value and jvp
-    terms.template run<UNROLL<T>>(t.cos + tile);
+    terms.run(t.cos + tile);
     for (int part = 0; part < TILE<T>; part += PART * W) {
       auto *term = terms.sum_of;
       for (int q = 0; q < b.n_channels; q++) {
@@ -161,7 +161,7 @@ template <class T, Mode mode> struct Narrow {
   // p_ij = a_j d_ij + B d_ik, and the same with j and k exchanged: a_j = chi_j T + S - C / r_ij^2, T = sum A E, S = dE/d(r^2 / 2) summed over what v and
   // r_jk make, B = D / (r_ij r_ik) - (the part of S from r_jk), C = D cos; A, D as in wide.hpp. They are left in the place of what they are made of.
   FASTMD_INLINE void scalars(int tile) noexcept {
-    terms.template run<UNROLL<T>>(t.cos + tile);
+    terms.run(t.cos + tile);
     for (int part = 0; part < TILE<T>; part += PART * W) {
       vec<T> one[PART] = {}, two[PART] = {}, D[PART] = {};
       const typename Terms<T, mode>::Sum *term = terms.sum_of;
