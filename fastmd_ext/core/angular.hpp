@@ -19,80 +19,84 @@ template <class T> constexpr int UNROLL = 2 * PART;          // vectors in a til
 template <class T> constexpr int TILE = UNROLL<T> * width<T>;
 
 // A window of the angle and its derivative by the cosine, or the angle they are made of. A hair inside |cos| = 1 everything is finite and, to
-// rounding, what it is there: a window about 0 or 180 degrees is smooth in the cosine. Not inlined: the powers beside it want the registers.
-template <class T, bool slopes> __attribute__((noinline)) void window(const Op &op, int n, const T *cos, const T *theta, T *out) noexcept {
+// rounding, what it is there: a window about 0 or 180 degrees is smooth in the cosine. `stride` numbers after what stands at theta or out is its derivative.
+template <class T, bool slopes> __attribute__((noinline)) void window(const Op &op, int n, const T *cos, const T *theta, T *out, int stride) noexcept {
   constexpr int W = width<T>;
   const T centre = T(op.value), scale = T(op.scale);
   for (int k = 0; k < n; k += W) {
     if (op.kind == Op::ANGLE) {
       vec<T> c = inside_unit<T>(load(cos + k));
       store<T>(out + k, acos<T>(c));
-      if (slopes) store<T>(out + TILE<T> + k, T(-1) / sqrt((T(1) - c) * (T(1) + c)));
+      if (slopes) store<T>(out + stride + k, T(-1) / sqrt((T(1) - c) * (T(1) + c)));
     } else {
       vec<T> t = (load(theta + k) - centre) * scale, x = t < T(0) ? -t : t, f, df;
       x = x < T(1) ? x : broadcast<T>(T(1));
       core<T>(op.core, x, T(1) - x, f, df);
       auto in = x < T(1);
       store<T>(out + k, in ? f : vec<T>{});
-      if (slopes) store<T>(out + TILE<T> + k, in ? df * (t < T(0) ? broadcast<T>(-scale) : broadcast<T>(scale)) * load(theta + TILE<T> + k) : vec<T>{});
+      if (slopes) store<T>(out + stride + k, in ? df * (t < T(0) ? broadcast<T>(-scale) : broadcast<T>(scale)) * load(theta + stride + k) : vec<T>{});
     }
   }
 }
 
-// slot by slot, the powers and windows that the block's functions need, for N vectors of cosines; or the exponentials, for so many of v
-template <class T, bool slopes, int N> FASTMD_INLINE void run_program(const Program &program, const T *cos, T *slot) noexcept {
+// x^n, a chain of few products written out
+template <int n, class V> FASTMD_INLINE V power(const V &x) {
+  if constexpr (n == 1) return x;
+  else if constexpr (n % 2 == 0) {
+    const V y = power<n / 2>(x);
+    return y * y;
+  } else if constexpr (n % 3 == 0) {
+    const V y = power<n / 3>(x);
+    return y * y * y;
+  } else return power<n - 1>(x) * x;
+}
+
+// out = p^n and, `stride` numbers after it, p^(n-1), for `count` numbers x and p = offset + scale x. PART vectors at a time, which do not wait for each
+// other. n: op.value where that is small, else 0
+template <class T, bool slopes, int n> void powers(const Op &op, int count, const T *x, T *out, int stride) noexcept {
   constexpr int W = width<T>;
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // a program never begins with what its last operation made
-  vec<T> last[N];
-  auto at = [slot](unsigned number) __attribute__((always_inline)) { return slot + size_t(number) * TILE<T>; };
-  for (const Op *op = program.op; op < program.op + program.n; op++) {
-    switch (op->kind) {
-      case Op::LAST_SQUARES:
-      case Op::LAST_PRODUCT: {
-        for (unsigned n = op->squares; n; n--) unrolled<N>([&](auto u) __attribute__((always_inline)) { last[u] *= last[u]; });
-        if (op->kind == Op::LAST_SQUARES) break;
-        const T *b = at(op->b);
-        unrolled<N>([&](auto u) __attribute__((always_inline)) { last[u] *= load(b + u * W); });
-        break;
-      }
-      case Op::PRODUCT: {
-        const T *a = at(op->a), *b = at(op->b);
-        unrolled<N>([&](auto u) __attribute__((always_inline)) { last[u] = load(a + u * W) * load(b + u * W); });
-        break;
-      }
-      case Op::BASE: {
-        const vec<T> value = broadcast<T>(T(0.5 * op->value)), half = broadcast<T>(T(0.5));
-        unrolled<N>([&](auto u) __attribute__((always_inline)) {
-          vec<T> p = half + value * load(cos + u * W);
-          last[u] = p > T(0) ? p : vec<T>{};
-        });
-        break;
-      }
-      default: {
-        T *out = at(op->out);
-        const T *a = at(op->a);
-        if (op->kind == Op::STEP)
-          for (int u = 0; u < N; u++) store<T>(out + u * W, load(a + u * W) > T(0) ? broadcast<T>(T(1)) : vec<T>{});
-        else if (op->kind == Op::EXP)
-          for (int u = 0; u < N; u += ABREAST) {
-            const Several<T, ABREAST> y = exp_neg<T>(build<T, ABREAST>([&](auto i) __attribute__((always_inline)) { return load(cos + (u + i) * W) * T(-op->value); }));
-            unrolled<ABREAST>([&](auto i) __attribute__((always_inline)) { store<T>(out + (u + i) * W, y.v[i]); });
-          }
-        else if (op->kind == Op::POWER)
-          for (int l = 0; l < N * W; l++) out[l] = std::pow(a[l], T(op->value));
-        else
-          window<T, slopes>(*op, N * W, cos, a, out);
-        unrolled<N>([&](auto u) __attribute__((always_inline)) { last[u] = load(out + u * W); });
-        continue;
-      }
+  if constexpr (n > 1) {
+    const vec<T> offset = broadcast<T>(T(op.offset)), scale = broadcast<T>(T(op.scale));
+    for (int k = 0; k < count; k += PART * W) {
+      const auto p = build<T, PART>([&](auto i) __attribute__((always_inline)) { return offset + scale * load(x + k + i * W); }), y = power<slopes ? n - 1 : n>(p);
+      unrolled<PART>([&](auto i) __attribute__((always_inline)) {
+        store<T>(out + k + i * W, slopes ? y.v[i] * p.v[i] : y.v[i]);
+        if (slopes) store<T>(out + stride + k + i * W, y.v[i]);
+      });
     }
-    if (op->store) {
-      T *out = at(op->out);
-      unrolled<N>([&](auto u) __attribute__((always_inline)) { store<T>(out + u * W, last[u]); });
+  } else {
+    const bool whole = op.value == std::floor(op.value) && op.value <= 4096;
+    for (int k = 0; k < count; k += W) {
+      vec<T> p = T(op.offset) + T(op.scale) * load(x + k), y;
+      p = p > T(0) ? p : vec<T>{};
+      if (op.value == 1) y = p > T(0) ? broadcast<T>(T(1)) : vec<T>{};
+      else if (whole) y = whole_power<T>(p, int(op.value) - 1);
+      else for (int l = 0; l < W; l++) y[l] = std::pow(p[l], T(op.value - 1));
+      store<T>(out + k, y * p);
+      if (slopes) store<T>(out + stride + k, y);
     }
   }
-#pragma GCC diagnostic pop
+}
+template <class T> using Powers = void (*)(const Op &, int, const T *, T *, int) noexcept;
+template <class T, bool slopes, int... n> constexpr Powers<T> by_power(int wanted, std::integer_sequence<int, n...>) {
+  constexpr Powers<T> all[] = {powers<T, slopes, n>...};
+  return wanted < int(sizeof...(n)) ? all[wanted] : all[0];
+}
+
+// slot by slot, each `stride` numbers, what the block's functions need of `count` cosines, a multiple of PART vectors; or the exponentials of so many v
+template <class T, bool slopes> FASTMD_INLINE void run_program(const Program &program, int count, const T *cos, T *slot, int stride) noexcept {
+  constexpr int W = width<T>;
+  for (const Op *op = program.op; op < program.op + program.n; op++) {
+    T *out = slot + size_t(op->out) * stride;
+    const T *x = op->of_slot ? slot + size_t(op->a) * stride : cos;
+    if (op->kind == Op::POWERS) by_power<T, slopes>(op->cut ? 0 : int(op->value), std::make_integer_sequence<int, 17>{})(*op, count, x, out, stride);
+    else if (op->kind == Op::EXP)
+      for (int k = 0; k < count; k += ABREAST * W) {
+        const Several<T, ABREAST> y = exp_neg<T>(build<T, ABREAST>([&](auto i) __attribute__((always_inline)) { return load(x + k + i * W) * T(-op->value); }));
+        unrolled<ABREAST>([&](auto i) __attribute__((always_inline)) { store<T>(out + k + i * W, y.v[i]); });
+      }
+    else window<T, slopes>(*op, count, cos, x, out, stride);
+  }
 }
 
 // The terms of one block: its functions' sums, or the weights that a gradient gives their powers.
@@ -142,7 +146,7 @@ template <class T, Mode mode> struct Terms {
       linear[q].s0 = broadcast<T>(c0), linear[q].s1 = broadcast<T>(c1);
     }
   }
-  template <int N> FASTMD_INLINE void run(const T *cos) noexcept { run_program<T, mode != Mode::value, N>(mode == Mode::value ? b->values : b->derivatives, cos, slot); }
+  FASTMD_INLINE void run(const T *cos) noexcept { run_program<T, mode != Mode::value>(mode == Mode::value ? b->values : b->derivatives, TILE<T>, cos, slot, TILE<T>); }
 
   // Value and jvp: adds a part of a tile to the sums of channel q, whose terms begin at y: returns where those of the next begin. at: the part's place
   // in the tile

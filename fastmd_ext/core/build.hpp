@@ -57,77 +57,31 @@ class Potential {
     return int(list.size()) - 1;
   }
 
-  // Writes a program. Powers of one base are made of smaller ones.
+  // Writes a program: what is wanted twice is made once.
   struct Writer {
     std::vector<Op> &ops;
-    int n_slots = 0, theta = -1;
-    std::vector<std::pair<double, std::map<double, unsigned>>> bases = {};  // lambda or eta; slots by exponent
-    std::vector<Op> windows = {};
+    unsigned slots;  // that an operation takes: with derivatives two
+    int n_slots = 0;
 
     unsigned add(Op op) {
-      op.out = unsigned(n_slots++);
+      for (const Op &o : ops)
+        if (o.kind == op.kind && o.value == op.value && o.offset == op.offset && o.scale == op.scale && o.cut == op.cut && o.of_slot == op.of_slot && o.a == op.a && o.core == op.core) return o.out;
+      op.out = unsigned(n_slots);
+      n_slots += int(slots);
       ops.push_back(op);
       return op.out;
     }
-    std::map<double, unsigned> &base(double x, Op::Kind kind) {
-      for (auto &[y, powers] : bases)
-        if (x == y) return powers;
-      const unsigned slot = add({kind, 0, 0, 0, x});
-      return bases.emplace_back(x, std::map<double, unsigned>{{1.0, slot}}).second;
+    // ((1 + lambda cos) / 2)^zeta. Where it matters, 1 + lambda cos is cut off at 0: rounding makes it negative by so little that whole powers do not mind.
+    unsigned power(const Function &f) {
+      return add({Op::POWERS, 0, f.zeta(), 0.5, 0.5 * f.lambda(), std::abs(f.lambda()) > 1 || f.zeta() != std::floor(f.zeta())});
     }
-    unsigned power(std::map<double, unsigned> &known, double n) {
-      if (const auto it = known.find(n); it != known.end()) return it->second;
-      Op op{Op::PRODUCT, 0, known[1], 0, 0};
-      if (n == 0) {
-        op.kind = Op::STEP;
-      } else if (const auto it = known.find(n - 1); it != known.end() && n > 1) {
-        op.b = it->second;
-      } else if (n != std::floor(n) || n > 4096) {
-        op.kind = Op::POWER, op.value = n;
-      } else if (std::fmod(n, 2) == 0) {
-        op.a = op.b = power(known, n / 2);
-      } else if (std::fmod(n, 3) == 0) {
-        op.a = power(known, n / 3 * 2), op.b = power(known, n / 3);
-      } else {
-        op.b = power(known, n - 1);
-      }
-      return known[n] = add(op);
-    }
-    unsigned window(const Function &f) {  // two slots: A(theta) and its derivative by cos
+    unsigned window(const Function &f) {
       constexpr double degree = M_PI / 180;
-      if (theta < 0) theta = int(add({Op::ANGLE, 0, 0, 0, 0})), n_slots++;
-      const Op op{Op::WINDOW, 0, unsigned(theta), 0, (f.angle_left() + f.angle_right()) / 2 * degree, 2 / ((f.angle_right() - f.angle_left()) * degree), CORES[f.cutoff_type % 5]};
-      for (const Op &w : windows)
-        if (w.value == op.value && w.scale == op.scale && w.core == op.core) return w.out;
-      const unsigned out = add(op);
-      n_slots++;
-      windows.push_back(ops.back());
-      return out;
+      Op op{Op::WINDOW, 0, (f.angle_left() + f.angle_right()) / 2 * degree, 0, 2 / ((f.angle_right() - f.angle_left()) * degree)};
+      op.of_slot = true, op.a = add({Op::ANGLE, 0, 0}), op.core = CORES[f.cutoff_type % 5];
+      return add(op);
     }
-    // wanted: the slots that are read when the program has run
-    Program done(const std::vector<unsigned> &wanted) {
-      std::vector<uint8_t> read(n_slots);
-      for (unsigned s : wanted) read[s] = 1;
-      for (size_t q = 0; q < ops.size(); q++) {
-        Op &op = ops[q];
-        if (op.kind == Op::POWER || op.kind == Op::STEP || op.kind == Op::WINDOW) read[op.a] = 1;
-        if (op.kind != Op::PRODUCT) continue;
-        const unsigned last = q ? ops[q - 1].out : op.out;
-        if (op.b == last) std::swap(op.a, op.b);
-        if (op.a == last) op.kind = op.b == last ? Op::LAST_SQUARES : Op::LAST_PRODUCT;
-        if (op.kind == Op::PRODUCT) read[op.a] = 1;
-        if (op.kind != Op::LAST_SQUARES) read[op.b] = 1;
-        else op.squares = 1;
-      }
-      for (Op &op : ops) op.store = read[op.out];
-      for (size_t q = ops.size(); q-- > 1;) {  // squares of squares, and a product after them, in one go
-        const bool power = ops[q].kind == Op::LAST_SQUARES || ops[q].kind == Op::LAST_PRODUCT;
-        if (!power || ops[q - 1].kind != Op::LAST_SQUARES || ops[q - 1].store) continue;
-        ops[q].squares += ops[q - 1].squares;
-        ops.erase(ops.begin() + long(q) - 1);
-      }
-      return {int(ops.size()), ops.data()};
-    }
+    Program done() const { return {int(ops.size()), n_slots, ops.data()}; }
   };
 
   // n x m numbers, each row on lines of its own
@@ -186,7 +140,7 @@ class Potential {
         for (int b = a; two && b < ne; b++) {
           if (!f.is().weighted && (a != f.a || b != f.b)) continue;
           if (by_moments(f)) moment[MomentKey{a, b, s}].push_back(k);
-          else angular[BlockKey{f.is().narrow, a, b, cut, plain ? -1 : f.is().narrow ? s : -2}].push_back(k);
+          else angular[BlockKey{f.is().narrow, a, b, cut, !f.is().narrow ? -2 : plain ? -1 : s}].push_back(k);
         }
       }
     }
@@ -342,16 +296,13 @@ class Potential {
     Block b{};
     int shared;
     std::tie(b.narrow, b.a, b.b, b.cutoff, shared) = key;
-    b.plain = !b.narrow && shared == -1;
     auto &channels = ints_.emplace_back();
     auto &etas = reals_.emplace_back();
     auto &last = ints_.emplace_back();
     auto &terms = terms_.emplace_back();
-    Writer values{ops_.emplace_back()}, derivatives{ops_.emplace_back()};
-    std::vector<int> sorted = members;  // small powers first: larger ones are made of them
-    std::stable_sort(sorted.begin(), sorted.end(), [&](int x, int y) { return e.functions[x].zeta() < e.functions[y].zeta(); });
+    Writer values{ops_.emplace_back(), 1}, derivatives{ops_.emplace_back(), 2};
     std::vector<std::pair<int, LinearTerm>> linear;
-    for (int k : sorted) {
+    for (int k : members) {
       const Function &f = e.functions[k];
       const double weight = f.is().weighted ? double(number(b.a)) * number(b.b) : 1;
       const int channel = b.narrow ? place(etas, shared < 0 ? f.p[0] : 0.0) : place(channels, shape_of[k]);
@@ -362,9 +313,8 @@ class Potential {
       } else if (f.zeta() == 1 && std::abs(f.lambda()) <= 1) {  // else 1 + lambda cos is cut off at 0
         linear.push_back({channel, {k, weight, f.lambda()}});
       } else {
-        auto &p = derivatives.base(f.lambda(), Op::BASE);
-        const unsigned less = derivatives.power(p, f.zeta() - 1);
-        terms.push_back({channel, k, values.power(values.base(f.lambda(), Op::BASE), f.zeta()), derivatives.power(p, f.zeta()), less, 2 * weight, f.lambda() * f.zeta() / 2});
+        const unsigned p = derivatives.power(f);
+        terms.push_back({channel, k, values.power(f), p, p + 1, 2 * weight, f.lambda() * f.zeta() / 2});
       }
     }
     std::stable_sort(linear.begin(), linear.end(), [](const auto &x, const auto &y) { return x.first < y.first; });
@@ -373,24 +323,17 @@ class Potential {
     for (const auto &[channel, t] : linear) ll.push_back(t), last_linear[channel] = int(ll.size());
     for (size_t q = 1; q < etas.size(); q++) last_linear[q] = std::max(last_linear[q], last_linear[q - 1]);
     b.linear = ll.data(), b.n_linear = int(ll.size()), b.last_linear = last_linear.data();
-    std::vector<unsigned> read, read_too;
-    for (const Term &t : terms) read.push_back(t.value), read_too.insert(read_too.end(), {t.power, t.derivative});
     std::stable_sort(terms.begin(), terms.end(), [](const Term &x, const Term &y) { return x.channel < y.channel; });
-    b.values = values.done(read), b.derivatives = derivatives.done(read_too);
+    b.values = values.done(), b.derivatives = derivatives.done();
     int n_slots = std::max(values.n_slots, derivatives.n_slots);
     auto &alone = terms_.emplace_back(terms);
     auto &programs = programs_.emplace_back();
     for (Term &t : alone) {
       const Function &f = e.functions[t.index];
-      Writer w{ops_.emplace_back()};
-      if (f.compact()) {
-        t.power = w.window(f), t.derivative = t.power + 1;
-      } else {
-        auto &p = w.base(f.lambda(), Op::BASE);
-        t.derivative = w.power(p, f.zeta() - 1), t.power = w.power(p, f.zeta());
-      }
+      Writer w{ops_.emplace_back(), 2};
+      t.power = f.compact() ? w.window(f) : w.power(f), t.derivative = t.power + 1;
       t.channel = 0;
-      programs.push_back(w.done({t.power, t.derivative}));
+      programs.push_back(w.done());
       n_slots = std::max(n_slots, w.n_slots);
     }
     b.alone = alone.data(), b.alone_program = programs.data();
@@ -411,22 +354,23 @@ class Potential {
     return b;
   }
 
-  // narrow: exp(-eta v) for each channel, as powers of another where they can be
+  // narrow: exp(-eta v) for each channel, as a power of another where it can be, the lowest there is
   int exponentials(Block &b) {
-    Writer w{ops_.emplace_back()};
+    Writer w{ops_.emplace_back(), 1};
     auto &slot = ints_.emplace_back(b.n_channels, -1);
     std::vector<int> order(b.n_channels);
-    std::vector<unsigned> read;
     for (int q = 0; q < b.n_channels; q++) order[q] = q;
     std::sort(order.begin(), order.end(), [&b](int x, int y) { return b.eta[x] < b.eta[y]; });
-    for (int q : order) {
+    for (int k = 0; k < b.n_channels; k++) {
+      const int q = order[k];
       if (b.eta[q] == 0) continue;
-      for (auto &[eta, powers] : w.bases)
-        if (const int n = multiple(b.eta[q], eta); n && slot[q] < 0) slot[q] = int(w.power(powers, n));
-      if (slot[q] < 0) slot[q] = int(w.base(b.eta[q], Op::EXP)[1]);
-      read.push_back(unsigned(slot[q]));
+      int n = 0, of = 0;
+      for (int l = k; l-- && !n;) n = multiple(b.eta[q], b.eta[order[l]]), of = slot[order[l]];
+      Op op{n ? Op::POWERS : Op::EXP, 0, n ? n : b.eta[q]};
+      if (n) op.of_slot = true, op.a = unsigned(of);
+      slot[q] = int(w.add(op));
     }
-    b.exponentials = w.done(read);
+    b.exponentials = w.done();
     b.exp_slot = slot.data();
     return w.n_slots;
   }

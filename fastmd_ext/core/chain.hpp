@@ -23,11 +23,11 @@ template <class T> struct Scratch {  // of the angular functions
     else if constexpr (mode == Mode::gradient) return gradient;
     else return jvp;
   }
-  void carve(Carver &m, const Plan &p, int max_row, bool want_jvp) {
+  void carve(Carver &m, const Plan &p, int max_row, int cap, bool want_jvp) {
     value.carve(m, p);
     gradient.carve(m, p);
     jvp.carve(m, p);
-    wide.carve(m, p);
+    wide.carve(m, p, cap);
     triplets.carve(m, p, max_row, want_jvp);
   }
 };
@@ -43,7 +43,7 @@ template <class T> struct Workspace {
     Carver w{base};
     hood.carve(w, p, max_row, want == Want::jvp);
     moments.carve(w, p, hood.cap);
-    scratch.carve(w, p, max_row, want == Want::jvp);
+    scratch.carve(w, p, max_row, hood.cap, want == Want::jvp);
     act.carve(w, p);
     stride = whole_lines<T>(p.max_functions);
     G = w.take<T>(size_t(stride) * LANES);
@@ -81,15 +81,12 @@ template <class T> void radial_gradient(const ElementPlan &e, Neighbourhood<T> &
 }
 
 template <class T, Mode mode> void angular(const ElementPlan &e, const Block &b, Neighbourhood<T> &h, Scratch<T> &s, const T *weight, T *G, typename Triplets<T>::Keep *keep) noexcept {
-  Terms<T, mode> &terms = s.template terms<mode>();
   if (b.narrow) {
-    Narrow<T, mode> narrow{e, b, h, terms, s.triplets};
+    Narrow<T, mode> narrow{e, b, h, s.template terms<mode>(), s.triplets};
     if (mode == Mode::gradient && keep && keep->begin >= 0) narrow.run_kept(weight, *keep);
     else narrow.run(weight, G, keep);
-  } else if (b.plain) {
-    Wide<T, mode, mode == Mode::gradient>{e, b, h, terms, s.wide}.run(weight, G);
   } else {
-    Wide<T, mode, false>{e, b, h, terms, s.wide}.run(weight, G);
+    Wide<T, mode>{e, b, h, s.wide}.run(weight, G);
   }
 }
 

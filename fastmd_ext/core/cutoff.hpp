@@ -48,6 +48,8 @@ template <class T> FASTMD_INLINE void core(int type, vec<T> x, vec<T> y, vec<T> 
 // inside: it is known that all are, but for rounding.
 template <class T, bool inside = false, class V> FASTMD_INLINE void cutoff(const Cutoff &c, V u, V &f, V &df) {
   const T inv = T(1 / (c.rc - c.inner));
+  constexpr T CLOSEST = T(1e-12);  // two neighbours at one place: r_jk has no direction there
+  auto at_least = [](V x, T least) __attribute__((always_inline)) { return map<T>(x, [least](vec<T> y, auto) __attribute__((always_inline)) { return larger<T>(y, broadcast<T>(least)); }); };
   auto at_most_1 = [](V x) __attribute__((always_inline)) { return map<T>(x, [](vec<T> y, auto) __attribute__((always_inline)) { return y < T(1) ? y : broadcast<T>(T(1)); }); };
   if (c.type == CUTOFF_COSINE && c.inner == 0) {
     V z = u * T(inv * inv);
@@ -56,18 +58,19 @@ template <class T, bool inside = false, class V> FASTMD_INLINE void cutoff(const
     df = df * T(inv * inv);
   } else if (c.type == CUTOFF_HARD) {
     f = map<T>(u, [](vec<T>, auto) { return broadcast<T>(T(1)); }), df = map<T>(u, [](vec<T>, auto) { return vec<T>{}; });
+  } else if (c.type == CUTOFF_TANH3 || c.type == CUTOFF_TANH3N) {
+    const T norm = c.type == CUTOFF_TANH3 ? T(1) : T(2.263753795225350795);  // 1 / tanh^3(1)
+    V by_r, y = T(1) - root<T>(at_least(u, CLOSEST), by_r) * inv;
+    if constexpr (!inside) y = at_least(y, 0);
+    V t = tanh_unit<T>(y), t2 = t * t;
+    f = t2 * t * norm;
+    df = (t2 * t2 - t2) * by_r * (3 * norm * inv);
   } else {
-    // two neighbours at one place: r_jk has no direction there
-    V v = map<T>(u, [](vec<T> y, auto) __attribute__((always_inline)) { return y > T(1e-12) ? y : broadcast<T>(T(1e-12)); });
-    V by_r = rsqrt<T>(v), x = (v * by_r - T(c.inner)) * inv;
+    V by_r, r = root<T>(at_least(u, CLOSEST), by_r);
+    V x = (r - T(c.inner)) * inv;
     if constexpr (!inside) x = at_most_1(x);
-    if (c.inner > 0) x = map<T>(x, [](vec<T> y, auto) __attribute__((always_inline)) { return y > T(0) ? y : vec<T>{}; });
-    if (c.type == CUTOFF_TANH3 || c.type == CUTOFF_TANH3N) {
-      const T norm = c.type == CUTOFF_TANH3 ? T(1) : T(2.263753795225350795);  // 1 / tanh^3(1)
-      V t = tanh_unit<T>(T(1) - x), t2 = t * t;
-      f = t2 * t * norm;
-      df = t2 * (T(1) - t2) * T(-3 * norm);
-    } else if (c.type == CUTOFF_COSINE) {
+    if (c.inner > 0) x = at_least(x, 0);
+    if (c.type == CUTOFF_COSINE) {
       cos_cut<T>(x * x, f, df);
       df = df * x;
     } else {

@@ -198,29 +198,42 @@ template <class T> FASTMD_INLINE vec<T> acos(vec<T> x) {
   return outer ? far : T(M_PI_2) - s;
 }
 
-// 1 / sqrt(x) for 1e-37 <= x <= 1e38, within 2 units in the last place. Where there is an estimate y, with e = 1 - x y^2 its error:
-// y (1 - e)^(-1/2) = y (1 + e/2 + 3/8 e^2 + ..)
-template <class T, class V> FASTMD_INLINE V rsqrt(V x) {
+// sqrt(x) and 1 / sqrt(x) for 1e-37 <= x <= 1e38, within 2 units in the last place. Where there is an estimate y, with e = 1 - x y^2 its error:
+// y (1 - e)^(-1/2) = y (1 + e/2 + 3/8 e^2 + ..). AVX2 has none for float64, and there the unit that takes roots and divides works beside the others.
+template <class T, class V> FASTMD_INLINE V root(V x, V &inverse) {
 #if defined(__AVX2__)
-  V y = map<T>(x, [](vec<T> x, auto) __attribute__((always_inline)) {
 #if defined(__AVX512F__)
-    if constexpr (f64<T>) return (vec<T>)_mm512_maskz_rsqrt14_pd(0xff, (__m512d)x);
-    else return (vec<T>)_mm512_maskz_rsqrt14_ps(0xffff, (__m512)x);
+  constexpr bool estimated = true;
 #else
-    if constexpr (f64<T>) return (vec<T>)_mm256_cvtps_pd(_mm_rsqrt_ps(_mm256_cvtpd_ps((__m256d)x)));
-    else return (vec<T>)_mm256_rsqrt_ps((__m256)x);
+  constexpr bool estimated = !f64<T>;
 #endif
-  });
-  V e = T(1) - x * y * y;
-  y = y + y * e * (T(0.5) + T(0.375) * e);
-  if constexpr (f64<T>) {
-    e = T(1) - x * y * y;
-    y = y + y * e * T(0.5);
+  if constexpr (estimated) {
+    V y = map<T>(x, [](vec<T> x, auto) __attribute__((always_inline)) {
+#if defined(__AVX512F__)
+      if constexpr (f64<T>) return (vec<T>)_mm512_maskz_rsqrt14_pd(0xff, (__m512d)x);
+      else return (vec<T>)_mm512_maskz_rsqrt14_ps(0xffff, (__m512)x);
+#else
+      return (vec<T>)_mm256_rsqrt_ps((__m256)x);
+#endif
+    });
+    V e = T(1) - x * y * y;
+    y = y + y * e * (T(0.5) + T(0.375) * e);
+    if constexpr (f64<T>) {
+      e = T(1) - x * y * y;
+      y = y + y * e * T(0.5);
+    }
+    inverse = y;
+    return x * y;
   }
-  return y;
-#else
-  return map<T>(x, [](vec<T> x, auto) __attribute__((always_inline)) { return T(1) / sqrt(x); });
 #endif
+  V r = map<T>(x, [](vec<T> x, auto) __attribute__((always_inline)) { return sqrt(x); });
+  inverse = map<T>(r, [](vec<T> r, auto) __attribute__((always_inline)) { return T(1) / r; });
+  return r;
+}
+template <class T, class V> FASTMD_INLINE V rsqrt(V x) {
+  V y;
+  root<T>(x, y);
+  return y;
 }
 
 }  // namespace FASTMD_ISA

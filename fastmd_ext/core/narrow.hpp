@@ -10,16 +10,22 @@ inline namespace FASTMD_ISA {
 constexpr int CHUNK = 384;   // triplets before the tiles are worked off: they stay in L1
 constexpr int KEPT = 4096;   // triplets of an atom kept from the first pass to the second: they stay in L2
 
+// What the loops over rows want of the neighbours k, vector by vector and side by side: one pointer leads to all of it.
+template <class T> struct Near {
+  vec<T> x, y, z, r2, inv, base;       // to pack triplets
+  vec<T> inv2, chi, a, bx, by, bz;     // to hand out what they give
+};
+
 template <class T> struct Triplets {
+  Near<T> *near;
   T *cos;                      // of r_ij and r_ik; at first r_ij^2 + r_ik^2
-  T *u, *q, *F;                // r_jk^2; 1 / (r_ij r_ik); base_j base_k
-  T *third, *dthird;           // base(r_jk) and its derivative divided by r_jk
-  T *E;                        // per channel: F exp(-eta v)
-  T *dcos, *w, *wjk, *X;       // jvp: the change of cos; of (r_ij^2 + r_ik^2) / 2; of r_jk^2 / 2; of F, divided by F
+  T *q, *E;                    // 1 / (r_ij r_ik); per channel base_j base_k exp(-eta v), at first only for the first of them and without exponential
+  T *third, *dthird;           // base(r_jk), at first r_jk^2; and the derivative of the base divided by r_jk
+  T *dcos, *w, *wjk, *X;       // jvp: the change of cos; of (r_ij^2 + r_ik^2) / 2; of r_jk^2 / 2; of base_j base_k, divided by that
   struct Row {                 // one neighbour j, or two in turn, and the k of the first vector; end: of the row, among the triplets
     int j, count, k, end;
   } * row;
-  uint16_t *mask;              // which lanes of the row's vectors are triplets
+  unsigned *mask;              // which lanes of the row's vectors are triplets
   struct Keep {                // blocks kept
     int begin, end, row, last_row, mask;  // begin < 0: not kept
   } * keep;
@@ -30,11 +36,12 @@ template <class T> struct Triplets {
     const int most = round_up(max_row, width<T>);
     cap = KEPT + CHUNK + 2 * most + 2 * TILE<T> + width<T>;
     row_cap = mask_cap = KEPT + CHUNK + 2 * most + 4;
-    for (T **a : {&cos, &q, &u, &F, &third, &dthird}) *a = m.take<T>(cap);
+    for (T **a : {&cos, &q, &third, &dthird}) *a = m.take<T>(cap);
     for (T **a : {&dcos, &w, &wjk, &X}) *a = jvp ? m.take<T>(cap) : nullptr;
     E = m.take<T>(size_t(cap) * p.max_channels);
     row = m.take<Row>(row_cap);
-    mask = m.take<uint16_t>(mask_cap);
+    mask = m.take<unsigned>(mask_cap);
+    near = m.take<Near<T>>(max_row / width<T> + p.n_elements + 2);
     keep = m.take<Keep>(p.max_blocks);
     start(false);
   }
@@ -66,34 +73,37 @@ template <class T, Mode mode> struct Narrow {
       mine[r] = ~0u << (same ? j + r + 1 - start : from - start);
     });
     const vec<T> hi = broadcast<T>(most), lo = broadcast<T>(least);
-    int at = t.used;
-    uint16_t *mask = t.mask + t.masks;
-    auto step = [&](int k, auto hollow) __attribute__((always_inline)) {
-      const vec<T> x = load(h.x + k), y = load(h.y + k), z = load(h.z + k), s = load(h.r2 + k), q = load(h.inv + k), f = load(base + k);
+    unsigned *mask = t.mask + t.masks;
+    T *const us = t.third, *const sums = t.cos, *const qs = t.q, *const fs = t.E;
+    const Near<T> *n = t.near + start / W, *const end = t.near + (k1 + W - 1) / W;
+    size_t at = t.used;
+    auto step = [&](auto hollow) __attribute__((always_inline)) {
+      const vec<T> x = n->x, y = n->y, z = n->z, s = n->r2, q = n->inv, f = n->base;
       unrolled<R>([&](auto r) __attribute__((always_inline)) {
         vec<T> dx = x - xj[r], dy = y - yj[r], dz = z - zj[r], u = dx * dx + dy * dy + dz * dz, sum = sj[r] + s, by_r = qj[r] * q;
         unsigned m = less<T>(u, hi) & mine[r];
         if constexpr (hollow) m &= less<T>(lo, u);
         mine[r] = ~0u;
-        *mask++ = uint16_t(m);
-        const Lanes<T> n = packing<T>(m);
-        pack<T>(t.u + at, u, n), pack<T>(t.cos + at, sum, n), pack<T>(t.q + at, by_r, n), pack<T>(t.F + at, fj[r] * f, n);
+        *mask++ = m;
+        const Lanes<T> lanes = packing<T>(m);
+        pack<T>(us + at, u, lanes), pack<T>(sums + at, sum, lanes), pack<T>(qs + at, by_r, lanes), pack<T>(fs + at, fj[r] * f, lanes);
         if constexpr (mode == Mode::jvp) {
+          const int k = int(n - t.near) * W;
           vec<T> c = (sum - u) * by_r * T(0.5), w = h.along[j + r] + load(h.along + k), dot = change_of_product<T>(h, j + r, k);
-          pack<T>(t.dcos + at, change_of_cos<T>(h, j + r, k, c, dot), n);
-          pack<T>(t.w + at, w, n), pack<T>(t.wjk + at, w - dot, n);
-          pack<T>(t.X + at, h.chi[j + r] * h.along[j + r] + load(h.chi + k) * load(h.along + k), n);
+          pack<T>(t.dcos + at, change_of_cos<T>(h, j + r, k, c, dot), lanes);
+          pack<T>(t.w + at, w, lanes), pack<T>(t.wjk + at, w - dot, lanes);
+          pack<T>(t.X + at, h.chi[j + r] * h.along[j + r] + load(h.chi + k) * load(h.along + k), lanes);
         }
         at += __builtin_popcount(m);
       });
     };
     if (least > 0)
-      for (int k = start; k < k1; k += W) step(k, std::true_type{});
+      for (; n < end; n++) step(std::true_type{});
     else
-      for (int k = start; k < k1; k += W) step(k, std::false_type{});
+      for (; n < end; n++) step(std::false_type{});
     t.masks = int(mask - t.mask);
-    t.used = at;
-    t.row[t.n_rows++] = {j, R, start, at};
+    t.used = int(at);
+    t.row[t.n_rows++] = {j, R, start, t.used};
   }
 
   // From what the row packed to cos, the products of the shapes and the factor of r_jk
@@ -103,7 +113,7 @@ template <class T, Mode mode> struct Narrow {
     auto put = [](T *p, const Several<T, ABREAST> &x) __attribute__((always_inline)) { unrolled<ABREAST>([&](auto i) __attribute__((always_inline)) { store<T>(p + i * W, x.v[i]); }); };
     for (int part = 0; part < TILE<T>; part += ABREAST * W) {
       const int k = at + part;
-      const Several<T, ABREAST> u = several(t.u + k), s = several(t.cos + k), q = several(t.q + k);
+      const Several<T, ABREAST> u = several(t.third + k), s = several(t.cos + k), q = several(t.q + k);
       Several<T, ABREAST> f, df;
       put(v + part, s + u);
       put(t.cos + k, (s - u) * q * T(0.5));
@@ -116,9 +126,9 @@ template <class T, Mode mode> struct Narrow {
         }
       put(t.third + k, f), put(t.dthird + k, df);
     }
-    run_program<T, false, UNROLL<T>>(b.exponentials, v, terms.slot);
-    for (int q = 0; q < b.n_channels; q++) {
-      const T *F = t.F + at, *x = terms.slot + std::max(b.exp_slot[q], 0) * TILE<T>;
+    run_program<T, false>(b.exponentials, TILE<T>, v, terms.slot, TILE<T>);
+    for (int q = b.n_channels - 1; q >= 0; q--) {  // the first, which takes the place of what all are made of, last
+      const T *F = t.E + at, *x = terms.slot + std::max(b.exp_slot[q], 0) * TILE<T>;
       T *E = t.E + q * t.cap + at;
       if (b.exp_slot[q] < 0)
         for (int k = 0; k < TILE<T>; k += W) store<T>(E + k, load(F + k));
@@ -128,7 +138,7 @@ template <class T, Mode mode> struct Narrow {
   }
 
   FASTMD_INLINE void add(int tile) noexcept {  // value and jvp
-    terms.template run<UNROLL<T>>(t.cos + tile);
+    terms.run(t.cos + tile);
     for (int part = 0; part < TILE<T>; part += PART * W) {
       auto *term = terms.sum_of;
       for (int q = 0; q < b.n_channels; q++) {
@@ -151,7 +161,7 @@ template <class T, Mode mode> struct Narrow {
   // p_ij = a_j d_ij + B d_ik, and the same with j and k exchanged: a_j = chi_j T + S - C / r_ij^2, T = sum A E, S = dE/d(r^2 / 2) summed over what v and
   // r_jk make, B = D / (r_ij r_ik) - (the part of S from r_jk), C = D cos; A, D as in wide.hpp. They are left in the place of what they are made of.
   FASTMD_INLINE void scalars(int tile) noexcept {
-    terms.template run<UNROLL<T>>(t.cos + tile);
+    terms.run(t.cos + tile);
     for (int part = 0; part < TILE<T>; part += PART * W) {
       vec<T> one[PART] = {}, two[PART] = {}, D[PART] = {};
       const typename Terms<T, mode>::Sum *term = terms.sum_of;
@@ -167,42 +177,50 @@ template <class T, Mode mode> struct Narrow {
       unrolled<PART>([&](auto i) __attribute__((always_inline)) {
         const int k = tile + part + i * W;
         const vec<T> third = load(t.third + k), d = D[i] * third, from_v = two[i] * third, from_jk = one[i] * load(t.dthird + k) - from_v;
-        store<T>(t.u + k, one[i] * third), store<T>(t.F + k, from_jk - from_v);
+        store<T>(t.third + k, one[i] * third), store<T>(t.E + k, from_jk - from_v);
         store<T>(t.q + k, d * load(t.q + k) - from_jk), store<T>(t.cos + k, d * load(t.cos + k));
       });
     }
   }
 
-  template <int R> FASTMD_INLINE void hand_out(const typename Triplets<T>::Row &row, int &at, const uint16_t *&mask) noexcept {
+  template <int R> FASTMD_INLINE void hand_out(const typename Triplets<T>::Row &row, int &first, const unsigned *&masks) noexcept {
     vec<T> xj[R], yj[R], zj[R], chi[R], inv2[R], a[R] = {}, bx[R] = {}, by[R] = {}, bz[R] = {};
     unrolled<R>([&](auto r) __attribute__((always_inline)) {
       const int j = row.j + r;
       xj[r] = broadcast<T>(h.x[j]), yj[r] = broadcast<T>(h.y[j]), zj[r] = broadcast<T>(h.z[j]), chi[r] = broadcast<T>(h.chi[j]), inv2[r] = broadcast<T>(h.inv2[j]);
     });
-    for (int k = row.k; k < k1; k += W) {
-      const vec<T> x = load(h.x + k), y = load(h.y + k), z = load(h.z + k), chik = load(h.chi + k), inv2k = load(h.inv2 + k);
-      vec<T> ak = load(h.a + k), bxk = load(h.bx + k), byk = load(h.by + k), bzk = load(h.bz + k);
+    const T *const ones = t.third, *const twos = t.E, *const Cs = t.cos, *const Bs = t.q;
+    const unsigned *mask = masks;
+    size_t at = first;
+    for (Near<T> *n = t.near + row.k / W, *const end = t.near + (k1 + W - 1) / W; n < end; n++) {
+      vec<T> ak = n->a, bxk = n->bx, byk = n->by, bzk = n->bz;
       unrolled<R>([&](auto r) __attribute__((always_inline)) {
         const unsigned m = *mask++;
-        const Lanes<T> n = unpacking<T>(m);
-        const vec<T> one = unpack<T>(t.u + at, n), two = unpack<T>(t.F + at, n), C = unpack<T>(t.cos + at, n), B = unpack<T>(t.q + at, n);
-        at += __builtin_popcount(m);
-        a[r] += chi[r] * one + (two - inv2[r] * C), ak += chik * one + (two - inv2k * C);
-        bx[r] += B * x, by[r] += B * y, bz[r] += B * z;
+        const Lanes<T> lanes = unpacking<T>(m);
+        const vec<T> B = unpack<T>(Bs + at, lanes);  // one after the other: this and all the sums fill the registers
+        bx[r] += B * n->x, by[r] += B * n->y, bz[r] += B * n->z;
         bxk += B * xj[r], byk += B * yj[r], bzk += B * zj[r];
+        const vec<T> one = unpack<T>(ones + at, lanes);
+        a[r] += chi[r] * one, ak += n->chi * one;
+        const vec<T> two = unpack<T>(twos + at, lanes);
+        a[r] += two, ak += two;
+        const vec<T> C = unpack<T>(Cs + at, lanes);
+        a[r] -= inv2[r] * C, ak -= n->inv2 * C;
+        at += __builtin_popcount(m);
       });
-      store<T>(h.a + k, ak), store<T>(h.bx + k, bxk), store<T>(h.by + k, byk), store<T>(h.bz + k, bzk);
+      n->a = ak, n->bx = bxk, n->by = byk, n->bz = bzk;
     }
+    masks = mask, first = int(at);
     unrolled<R>([&](auto r) __attribute__((always_inline)) { add_sums<T>(h.row + 4 * (row.j + r), a[r], bx[r], by[r], bz[r]); });
   }
-  void hand_out_row(const typename Triplets<T>::Row &row, int &at, const uint16_t *&mask) noexcept {
+  void hand_out_row(const typename Triplets<T>::Row &row, int &at, const unsigned *&mask) noexcept {
     if (row.count == 2) hand_out<2>(row, at, mask);
     else hand_out<1>(row, at, mask);
   }
 
   void blank(int from, int to) noexcept {  // lanes after the last triplet
     auto fill = [&](T *a, T x) { std::fill(a + from, a + to, x); };
-    fill(t.cos, 0), fill(t.q, 0), fill(t.u, 1), fill(t.F, 0);
+    fill(t.cos, 0), fill(t.q, 0), fill(t.third, 1), fill(t.E, 0);
     if (mode == Mode::jvp) fill(t.dcos, 0), fill(t.w, 0), fill(t.wjk, 0), fill(t.X, 0);
   }
 
@@ -216,7 +234,7 @@ template <class T, Mode mode> struct Narrow {
       else add(at);
     }
     if constexpr (mode == Mode::gradient) {
-      const uint16_t *mask = t.mask + first_mask;
+      const unsigned *mask = t.mask + first_mask;
       for (int r = first_row, at = begin; r < t.n_rows; r++) hand_out_row(t.row[r], at, mask);
     }
   }
@@ -228,6 +246,18 @@ template <class T, Mode mode> struct Narrow {
     least = low * low, most = high * high;
     h.stretch(b.a, low, high, j0, j1);
     h.stretch(b.b, low, high, k0, k1);
+    for (int k = k0 / W * W; k < k1; k += W) {
+      Near<T> &n = t.near[k / W];
+      n.x = load(h.x + k), n.y = load(h.y + k), n.z = load(h.z + k), n.r2 = load(h.r2 + k), n.inv = load(h.inv + k), n.base = load(base + k);
+      if constexpr (mode == Mode::gradient) n.inv2 = load(h.inv2 + k), n.chi = load(h.chi + k), n.a = n.bx = n.by = n.bz = vec<T>{};
+    }
+  }
+  // Gradient: what the neighbours k got
+  void finish() noexcept {
+    for (int k = k0 / W * W; k < k1; k += W) {
+      const Near<T> &n = t.near[k / W];
+      store<T>(h.a + k, load(h.a + k) + n.a), store<T>(h.bx + k, load(h.bx + k) + n.bx), store<T>(h.by + k, load(h.by + k) + n.by), store<T>(h.bz + k, load(h.bz + k) + n.bz);
+    }
   }
 
   // Adds to G (value) or dG (jvp) of the block's functions; with gradient, to a, bx, by, bz. In the first of two passes the triplets are
@@ -261,19 +291,21 @@ template <class T, Mode mode> struct Narrow {
     const int end = begin + round_up(t.used - begin, TILE<T>);
     if (kept && end <= KEPT && t.n_rows <= KEPT && t.masks <= KEPT) *keep = {begin, end, first_row, t.n_rows, first_mask}, t.used = end;
     else t.used = begin, t.n_rows = first_row, t.masks = first_mask;
-    if constexpr (mode != Mode::gradient) terms.finish(G);
+    if constexpr (mode == Mode::gradient) finish();
+    else terms.finish(G);
   }
 
   // The second pass over triplets that the first one kept
   void run_kept(const T *weight, const typename Triplets<T>::Keep &keep) noexcept {
     start(weight);
-    const uint16_t *mask = t.mask + keep.mask;
+    const unsigned *mask = t.mask + keep.mask;
     int at = keep.begin, done = keep.begin;
     for (int r = keep.row; r < keep.last_row; r++) {
       if (done < t.row[r].end)
         for (const int to = std::min(keep.end, std::max(t.row[r].end, done + CHUNK)); done < to; done += TILE<T>) scalars(done);
       hand_out_row(t.row[r], at, mask);
     }
+    finish();
   }
 };
 

@@ -39,7 +39,11 @@ template <class T> struct Neighbourhood {
   T *raw;                                 // the Gaussian of shape s without its cutoff
   int *edge, *id;                         // place in the row; atom j
   int *from, *count;                      // by element: where its stretch begins, how many are real
-  int *item, *kind, *order;               // while gathering
+  struct Parked {                         // while gathering
+    T x, y, z, r2;
+    int item, kind;
+  } * parked;
+  int *order;
   int cap, end;                           // end of the last stretch
   bool sorted;                            // are the stretches, by distance?
 
@@ -53,7 +57,8 @@ template <class T> struct Neighbourhood {
     phi = w.take<T>(size_t(cap) * p.max_shapes);
     dphi = w.take<T>(size_t(cap) * p.max_shapes);
     raw = w.take<T>(size_t(cap) * p.max_shapes);
-    for (int **q : {&edge, &id, &item, &kind, &order}) *q = w.take<int>(cap);
+    for (int **q : {&edge, &id, &order}) *q = w.take<int>(cap);
+    parked = w.take<Parked>(cap);
     from = w.take<int>(p.n_elements);
     count = w.take<int>(p.n_elements);
   }
@@ -88,26 +93,27 @@ template <class T> int64_t gather(const Plan &plan, const ElementPlan &element, 
   const double native = 1 / plan.length, reach = element.reach, reach2 = reach * reach;
   const int64_t first = s.first[i];
   const int row = int(s.first[i + 1] - first), ne = plan.n_elements;
-  int n = 0;
-  double nearest = reach2;
+  auto *const parked = h.parked, *p = parked;  // until the stretches are known
+  const int32_t *const j = s.j + first, *const species = s.species;
+  bool close = false;
   for (int k = 0; k < row; k++) {  // without branches: all are written, those beyond reach and those of no element of ours are written over
     double d[3];
     displacement(s, i, first + k, d);
     const double x = d[0] * native, y = d[1] * native, z = d[2] * native, r2 = x * x + y * y + z * z;
-    const int e = s.species[s.j[first + k]];
-    h.bx[n] = T(x), h.by[n] = T(y), h.bz[n] = T(z), h.r[n] = T(r2);  // parked here until the stretches are known
-    h.item[n] = k, h.kind[n] = e;
+    const int e = species[j[k]];
+    *p = {T(x), T(y), T(z), T(r2), k, e};
     const bool in = (r2 < reach2) & (e >= 0);
-    nearest = in && r2 < nearest ? r2 : nearest;
-    n += in;
+    close |= in & (r2 < 1e-12);
+    p += in;
   }
+  const int n = int(p - parked);
   int64_t clash = -1;
-  for (int k = 0; k < n && nearest < 1e-12; k++)
-    if (h.r[k] < T(1e-12)) clash = first + h.item[k];
+  for (int k = 0; k < n && close; k++)
+    if (parked[k].r2 < T(1e-12)) clash = first + parked[k].item;
   for (int e = 0; e < ne; e++) h.count[e] = 0;
   if (ne == 1) h.count[0] = n;
   else
-    for (int k = 0; k < n; k++) h.count[h.kind[k]]++;
+    for (int k = 0; k < n; k++) h.count[parked[k].kind]++;
   int at = 0;
   for (int e = 0; e < ne; e++) {
     h.from[e] = at;
@@ -120,13 +126,14 @@ template <class T> int64_t gather(const Plan &plan, const ElementPlan &element, 
   h.sorted = element.sorted;
   if (h.sorted) {
     for (int k = 0; k < n; k++) h.order[k] = k;
-    std::sort(h.order, h.order + n, [&h](int a, int b) { return h.r[a] < h.r[b] || (h.r[a] == h.r[b] && a < b); });
+    std::sort(h.order, h.order + n, [parked](int a, int b) { return parked[a].r2 < parked[b].r2 || (parked[a].r2 == parked[b].r2 && a < b); });
   }
   for (int m = 0; m < n; m++) {
-    const int k = h.sorted ? h.order[m] : m, q = h.from[h.kind[k]]++;
-    h.x[q] = h.bx[k], h.y[q] = h.by[k], h.z[q] = h.bz[k];
-    h.edge[q] = h.item[k];
-    h.id[q] = s.j[first + h.item[k]];
+    const auto &from = parked[h.sorted ? h.order[m] : m];
+    const int q = h.from[from.kind]++;
+    h.x[q] = from.x, h.y[q] = from.y, h.z[q] = from.z;
+    h.edge[q] = from.item;
+    h.id[q] = j[from.item];
   }
   for (int e = 0; e < ne; e++) h.from[e] -= h.count[e];
   for (int k = 0; k < at + 2 * width<T>; k += width<T>) {

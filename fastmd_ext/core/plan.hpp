@@ -82,30 +82,26 @@ struct Radial {
 };
 struct Op {
   enum Kind : int {
-    PRODUCT,       // slot[out] = slot[a] slot[b]
-    LAST_SQUARES,  // what the operation before made, at hand without memory: times itself, `squares` times over
-    LAST_PRODUCT,  // then times slot[b]
-    POWER,         // slot[a]^value
-    BASE,          // (1 + value cos) / 2, or 0 where rounding makes it negative. Halves, so that large powers stay small
-    STEP,          // 1 where slot[a] > 0, or 0: its power 0
-    EXP,           // exp(-value v), v = r_ij^2 + r_ik^2 + r_jk^2
-    ANGLE,         // theta = acos(cos); and in slot[out + 1] dtheta/dcos = -1 / sin
-    WINDOW,        // core(|theta - value| scale), theta in slot[a]; and in slot[out + 1] its derivative by cos
+    POWERS,  // p^value, and in slot[out + 1] p^(value - 1); p = offset + scale x
+    EXP,     // exp(-value x)
+    ANGLE,   // theta = acos(cos); and in slot[out + 1] dtheta/dcos = -1 / sin
+    WINDOW,  // core(|x - value| scale), x a theta; and in slot[out + 1] its derivative by cos
   } kind;
-  unsigned out, a, b;
-  double value, scale = 0;
+  unsigned out;
+  double value, offset = 0, scale = 1;
+  bool cut = false;      // p < 0 counts as 0
+  bool of_slot = false;  // x: slot[a], or else the cosine, or v = r_ij^2 + r_ik^2 + r_jk^2 of exponentials
+  unsigned a = 0;
   int core = 0;
-  bool store = true;  // is it wanted by others than the next operation?
-  unsigned squares = 0;
 };
 struct Program {
-  int n;
+  int n, n_slots;
   const Op *op;
 };
 struct Term {
   int channel, index;        // channel: which of the block's shapes
-  unsigned value, power, derivative;  // slots: ((1 + lambda cos) / 2)^zeta, in the program of values and in that with derivatives, and (..)^(zeta-1) in that;
-                                 // or window and its derivative by cos
+  unsigned value, power, derivative;  // slots: ((1 + lambda cos) / 2)^zeta, in the program of values and in that with derivatives, and (..)^(zeta-1) in that:
+                                 // halves, so that large powers stay small; or window and its derivative by cos
   double norm, slope;        // 2 times the weight; lambda zeta / 2. Of a window the weight and 1
 };
 // A wide block has a shape for each channel. A narrow one has channels base(r_ij) base(r_ik) base(r_jk) exp(-eta v), v = r_ij^2 + r_ik^2 + r_jk^2:
@@ -116,10 +112,10 @@ struct LinearTerm {          // zeta = 1: 1 + lambda cos needs no power of its o
 };
 struct Block {
   int a, b;  // neighbour elements, a <= b
-  bool narrow, plain, compact;  // plain: wide, and all shapes are Gaussians about 0; compact: some are, so that many products are zero
+  bool narrow, compact;  // compact: some of the shapes are, so that many products are zero
   int cutoff, n_channels, n_terms;
   const int *shape;      // wide: by channel; narrow: its base, -1 for the cutoff
-  const double *eta;     // narrow and plain: by channel
+  const double *eta;     // narrow: by channel
   const int *last_term, *last_linear;  // by channel: the number of the first that is not its own any more
   const int *exp_slot;   // and where `exponentials` leaves its exponential, -1 for 1
   Program values, derivatives, exponentials;

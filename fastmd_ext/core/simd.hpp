@@ -88,6 +88,18 @@ FASTMD_INLINE vec<float> sqrt(vec<float> v) {
   return v;
 #endif
 }
+// The larger of two; b where a is no number
+template <class T> FASTMD_INLINE vec<T> larger(vec<T> a, vec<T> b) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 8) return (vec<T>)_mm512_maskz_max_pd(0xff, (__m512d)a, (__m512d)b);
+  else return (vec<T>)_mm512_maskz_max_ps(0xffff, (__m512)a, (__m512)b);
+#elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 8) return (vec<T>)_mm256_max_pd((__m256d)a, (__m256d)b);
+  else return (vec<T>)_mm256_max_ps((__m256)a, (__m256)b);
+#else
+  return a > b ? a : b;
+#endif
+}
 // Packing: the lanes whose bits are set in a mask, one after the other; and back. A whole vector is written either way. `Lanes` is made
 // once for a mask and serves every array.
 template <class T> FASTMD_INLINE unsigned less(vec<T> a, vec<T> b) {  // a bit for each lane
@@ -126,7 +138,7 @@ template <class T> FASTMD_INLINE vec<T> unpack(const T *p, const Lanes<T> &n) {
 }
 #elif defined(__AVX2__)
 template <class T> struct Permutations {  // by mask; in lanes of 32 bits, of which a double has two
-  alignas(32) int pack[1 << width<T>][8], unpack[1 << width<T>][8], keep[1 << width<T>][8];
+  alignas(32) int pack[1 << width<T>][8], unpack[1 << width<T>][2][8];  // [1]: which lanes are not 0 then
 };
 template <class T> constexpr Permutations<T> make_permutations() {
   Permutations<T> p{};
@@ -136,8 +148,8 @@ template <class T> constexpr Permutations<T> make_permutations() {
       const bool set = m >> l & 1;
       for (int q = 0; q < part; q++) {
         if (set) p.pack[m][part * at + q] = part * l + q;
-        p.unpack[m][part * l + q] = (part * at + q) & 7;
-        p.keep[m][part * l + q] = set ? -1 : 0;
+        p.unpack[m][0][part * l + q] = (part * at + q) & 7;
+        p.unpack[m][1][part * l + q] = set ? -1 : 0;
       }
       at += set;
     }
@@ -148,7 +160,7 @@ template <class T> struct Lanes {
   __m256i index, keep;
 };
 template <class T> FASTMD_INLINE Lanes<T> packing(unsigned m) { return {*(const __m256i *)permutations<T>.pack[m], _mm256_setzero_si256()}; }
-template <class T> FASTMD_INLINE Lanes<T> unpacking(unsigned m) { return {*(const __m256i *)permutations<T>.unpack[m], *(const __m256i *)permutations<T>.keep[m]}; }
+template <class T> FASTMD_INLINE Lanes<T> unpacking(unsigned m) { return {*(const __m256i *)permutations<T>.unpack[m][0], *(const __m256i *)permutations<T>.unpack[m][1]}; }
 template <class T> FASTMD_INLINE void pack(T *p, vec<T> v, const Lanes<T> &n) { store<T>(p, (vec<T>)_mm256_permutevar8x32_ps((__m256)v, n.index)); }
 template <class T> FASTMD_INLINE vec<T> unpack(const T *p, const Lanes<T> &n) {
   return (vec<T>)_mm256_and_ps(_mm256_permutevar8x32_ps((__m256)load(p), n.index), (__m256)n.keep);
