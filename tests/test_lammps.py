@@ -77,13 +77,14 @@ def test_units_are_converted_in_a_skewed_cell(tmp_path, style, ranks):
     agree(compute(tmp_path, atoms, [OFF, "pair_coeff * * a.nnp H O"], ranks, style), p.compute(atoms))
 
 
-@pytest.mark.parametrize("name", ["skewed cell", "one atom in a tiny cell", "two atoms in a tiny cell", "periodic b", "periodic ac", "periodic nowhere", "skewed slab", "lone atom", "atoms far outside the cell"])
-def test_cells_smaller_than_the_cutoff_and_open_directions_are_right(tmp_path, name):
+@pytest.mark.parametrize("name, ranks", [*((name, 1) for name in ("skewed cell", "one atom in a tiny cell", "two atoms in a tiny cell", "periodic b", "periodic ac", "periodic nowhere", "skewed slab", "lone atom")),
+                                         ("two atoms in a tiny cell", 2), ("skewed slab", 2), ("linear chain", 4), ("lone atom", 2)])  # some ranks have no atom
+def test_cells_smaller_than_the_cutoff_and_open_directions_are_right(tmp_path, name, ranks):
     p = structures.random_potential(np.random.default_rng(2), ("H", "O"), "center", "tanh")
     p.save(tmp_path / "a.nnp")
     atoms = structures.hard()[name]
     elements = " ".join(sorted(set(atoms.symbols)))
-    agree(compute(tmp_path, atoms, [OFF, f"pair_coeff * * a.nnp {elements}"]), p.compute(atoms))
+    agree(compute(tmp_path, atoms, [OFF, f"pair_coeff * * a.nnp {elements}"], ranks), p.compute(atoms))
 
 
 @pytest.mark.parametrize("ranks", [1, 2])

@@ -173,7 +173,6 @@ class PairFastmd : public Pair {
     dim = 0;
     for (int k = 0; k < nextra; k++)
       if (!std::strcmp(name, names[k])) return watch_->now + k;
-    if (!std::strcmp(name, "cutoff")) return &(cutoff_ = fastmd_cutoff(potential_.get()) / angstrom_);
     return std::strcmp(name, "spread_flag") ? nullptr : &spread_flag_;
   }
   void *extract_peratom(const char *name, int &columns) override {
@@ -195,7 +194,7 @@ class PairFastmd : public Pair {
   std::vector<int32_t> species_of_;  // of each type, -1: not ours
   int precision_ = FASTMD_FLOAT64, threads_ = 1, members_ = 1, spread_flag_ = 0;
   bool has_ranges_ = false;
-  double angstrom_ = 1, ev_ = 1, cutoff_ = 0, extra_[5] = {};  // LAMMPS's units of length and energy
+  double angstrom_ = 1, ev_ = 1, extra_[5] = {};  // LAMMPS's units of length and energy
   bigint copied_ = -1;               // number of the list that first_ and j_ are a copy of
   std::vector<int64_t> first_;
   std::vector<int32_t> j_, species_, outside_;
