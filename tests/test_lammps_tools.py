@@ -150,7 +150,8 @@ def test_a_plugin_that_does_not_fit_is_refused_when_it_is_loaded(own_place, tmp_
 
 def potential(path):
     p = NNPotential({"Si": [G2("Si", 4.0, 0.1), G2("Si", 4.0, 1.0, 2.5)]}, {"Si": Network.random(2, (3,), rng=1)})
-    p.save(path)
+    if path:
+        p.save(path)
     return p
 
 
@@ -185,6 +186,32 @@ def test_run_ends_with_the_status_of_lammps_and_says_what_cannot_be(tmp_path, ca
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(ValueError, match="mpiexec is missing"):
         lammps.run(script, 2, lmp="lmp")
+
+
+def extracted(script):
+    """What LAMMPS's Python module extracts from the pair style, after the script"""
+    module = lammps._library()
+    lmp = module.lammps(cmdargs=["-log", "none", "-screen", "none"])
+    try:
+        lmp.commands_list([f"plugin load {lammps.plugin()}", *script])
+        return {name: lmp.extract_pair(name) for name in ("outside", "outside_atoms", "outside_total", "outside_evaluations", "spread_max")}
+    finally:
+        lmp.close()
+
+
+def test_the_counts_are_there_for_pythons_lammps(elsewhere, tmp_path):
+    p = potential(None)
+    statistics = {"Si": np.tile([0.0, 0.5, 0.2, 0.1], (2, 1))}
+    p = NNPotential.committee([NNPotential(p.functions, {"Si": Network.random(2, (3,), rng=s)}, ("center", 0.0, 1.0), statistics) for s in (1, 2)])
+    p.save(tmp_path / "c.nnp")
+    atoms = bulk("Si", cubic=True)
+    atoms.rattle(0.1)
+    lines, _ = setup(tmp_path, atoms)
+    found = elsewhere(extracted, [*lines, "pair_style fastmd", f"pair_coeff * * {tmp_path}/c.nnp Si", "run 0", "run 0"])
+    outside = fastmd.outside_range(p, atoms)
+    assert found["outside"] == len(outside) > 0 and found["outside_atoms"] == len({o.atom for o in outside})
+    assert found["outside_total"] == 2 * len(outside) and found["outside_evaluations"] == 2
+    assert found["spread_max"] == pytest.approx(p.compute(atoms).energies_spread.max(), rel=1e-10)
 
 
 # ---------------------------------------------------------------------------------------------------------------- rerun

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,7 @@ def test_a_wheel_works_elsewhere(tmp_path):
     copy = shutil.copytree(ROOT, tmp_path / "source", ignore=shutil.ignore_patterns(".*", "*.so", "build", "dist", "demo", "include", "lib", "_core.c", "*.egg-info"))
     run(sys.executable, "-m", "pip", "wheel", "--no-deps", "-w", tmp_path, ".", cwd=copy)
     wheel, = tmp_path.glob("fastmd-*.whl")
+    assert {f"fastmd/include/lammps/{p.name}" for p in (ROOT / "fastmd_ext/lammps").iterdir()} <= set(zipfile.ZipFile(wheel).namelist())
     run(sys.executable, "-m", "venv", tmp_path / "venv")
     python = tmp_path / "venv" / "bin" / "python"
     run(python, "-m", "pip", "install", "-c", ROOT / "constraints.txt", wheel)

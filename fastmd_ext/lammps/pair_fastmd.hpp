@@ -26,6 +26,7 @@ class PairFastmd : public Pair {
     single_enable = restartinfo = 0;      // a restart names no file: pair_coeff is to be given again
     no_virial_fdotr_compute = 1;          // comes from the edges
     centroidstressflag = CENTROID_AVAIL;
+    comm_reverse = 3;                     // the spread of forces, a member at a time
     nextra = 5;
     pvector = extra_;
   }
@@ -37,7 +38,7 @@ class PairFastmd : public Pair {
 
   void settings(int narg, char **arg) override {
     watch_.reset(new Watch(lmp));
-    precision_ = FASTMD_FLOAT64, threads_ = 1;
+    precision_ = FASTMD_FLOAT64, threads_ = 1, of_forces_wanted_ = false;
     for (int k = 0, taken; k < narg; k += taken) {
       const std::string word = arg[k], value = k + 1 < narg ? arg[k + 1] : "nothing";
       taken = watch_->settings(narg - k, arg + k);
@@ -49,8 +50,11 @@ class PairFastmd : public Pair {
       } else if (word == "threads") {
         threads_ = utils::is_integer(value) ? std::atoi(value.c_str()) : 0;
         if (threads_ < 1) error->all(FLERR, "pair_style fastmd: threads wants a whole number >= 1, got {}", value);
+      } else if (word == "spread") {
+        if (value != "energies" && value != "forces") error->all(FLERR, "pair_style fastmd: spread wants energies or forces, got {}", value);
+        watch_->of_forces = of_forces_wanted_ = value == "forces";
       } else {
-        error->all(FLERR, "pair_style fastmd: unknown keyword {}; there are extrapolation, write, maxspread, precision and threads. The cutoff is in the potential file", word);
+        error->all(FLERR, "pair_style fastmd: unknown keyword {}; there are extrapolation, write, spread, maxspread, precision and threads. The cutoff is in the potential file", word);
       }
     }
   }
@@ -93,7 +97,7 @@ class PairFastmd : public Pair {
     for (int a = 0; a < fastmd_n_elements(potential_.get()); a++)
       for (int b = 0; b < fastmd_n_elements(potential_.get()); b++) has_ranges_ |= fastmd_statistics(potential_.get(), a) || fastmd_shortest(potential_.get(), a, b) > 0;
     if (watch_->policy == Watch::STOP && !has_ranges_) error->all(FLERR, "pair_style fastmd: extrapolation stop: {} has no ranges of its training data (no `stats`)", name);
-    if (watch_->max_spread > 0 && members_ < 2) error->all(FLERR, "pair_style fastmd: maxspread: {} is a single potential, only a committee has a spread", name);
+    if ((watch_->max_spread > 0 || of_forces_wanted_) && members_ < 2) error->all(FLERR, "pair_style fastmd: spread and maxspread: {} is a single potential, only a committee has a spread", name);
   }
 
   void init_style() override {
@@ -147,6 +151,7 @@ class PairFastmd : public Pair {
     result.edges = wanted(edges_, cvflag_atom, 3 * j_.size());
     result.outside = wanted(outside_, looks, n);
     result.member_energies = wanted(of_members_, members_ > 1, size_t(n) * members_);
+    result.member_forces = wanted(of_forces_, of_forces_wanted_, forces_.size() * members_);
     if (const int code = fastmd_compute(potential_.get(), &system, &result)) fail(code);
 
     const double to_force = angstrom_ / ev_, to_energy = 1 / ev_;
@@ -161,7 +166,7 @@ class PairFastmd : public Pair {
     for (int i = 0; cvflag_atom && i < n; i++)
       for (int64_t k = first_[i]; k < first_[i + 1]; k++)
         for (int a = 0; a < 9; a++) cvatom[j_[k]][a] -= to_energy * (x[3 * size_t(j_[k]) + FROM[a] / 3] - x[3 * size_t(i) + FROM[a] / 3]) * edges_[3 * k + FROM[a] % 3];
-    if (members_ > 1) take_spread(n);
+    if (members_ > 1) of_forces_wanted_ ? spread_of_forces(n) : spread_of_energies(n);
     if (looks || members_ > 1) watch_->look(result.outside, members_ > 1 ? spread_.data() : nullptr, symbol_, angstrom_);
     for (int q = 0; q < nextra; q++) extra_[q] = comm->me ? 0 : watch_->now[q];  // `compute pair` adds over the ranks
   }
@@ -173,16 +178,22 @@ class PairFastmd : public Pair {
     dim = 0;
     for (int k = 0; k < nextra; k++)
       if (!std::strcmp(name, names[k])) return watch_->now + k;
-    if (!std::strcmp(name, "cutoff")) return &(cutoff_ = fastmd_cutoff(potential_.get()) / angstrom_);
     return std::strcmp(name, "spread_flag") ? nullptr : &spread_flag_;
   }
   void *extract_peratom(const char *name, int &columns) override {
     columns = 0;
     return std::strcmp(name, "spread") || members_ < 2 ? nullptr : spread_.data();
   }
+  int pack_reverse_comm(int n, int first, double *to) override {
+    std::copy_n(apart_ + 3 * size_t(first), 3 * size_t(n), to);
+    return 3 * n;
+  }
+  void unpack_reverse_comm(int n, int *atoms, double *from) override {
+    for (int k = 0; k < 3 * n; k++) apart_[3 * size_t(atoms[k / 3]) + k % 3] += from[k];
+  }
   double memory_usage() override {
     auto bytes = [](const auto &...v) { return (0.0 + ... + double(v.capacity() * sizeof v[0])); };
-    return Pair::memory_usage() + bytes(first_, j_, species_, outside_, forces_, scaled_, energies_, virials_, edges_, of_members_, spread_);
+    return Pair::memory_usage() + bytes(first_, j_, species_, outside_, forces_, scaled_, energies_, virials_, edges_, of_members_, of_forces_, spread_);
   }
 
  private:
@@ -194,12 +205,13 @@ class PairFastmd : public Pair {
   std::vector<std::string> symbol_;  // of each type
   std::vector<int32_t> species_of_;  // of each type, -1: not ours
   int precision_ = FASTMD_FLOAT64, threads_ = 1, members_ = 1, spread_flag_ = 0;
-  bool has_ranges_ = false;
-  double angstrom_ = 1, ev_ = 1, cutoff_ = 0, extra_[5] = {};  // LAMMPS's units of length and energy
+  bool has_ranges_ = false, of_forces_wanted_ = false;
+  double angstrom_ = 1, ev_ = 1, extra_[5] = {};  // LAMMPS's units of length and energy
   bigint copied_ = -1;               // number of the list that first_ and j_ are a copy of
   std::vector<int64_t> first_;
   std::vector<int32_t> j_, species_, outside_;
-  std::vector<double> forces_, scaled_, energies_, virials_, edges_, of_members_, spread_;
+  std::vector<double> forces_, scaled_, energies_, virials_, edges_, of_members_, of_forces_, spread_;
+  double *apart_ = nullptr;          // what is being sent home: the forces of a member beyond the mean
 
   void allocate() {
     const int n = atom->ntypes + 1;
@@ -222,8 +234,8 @@ class PairFastmd : public Pair {
     copied_ = neighbor->ncalls;
   }
 
-  // sqrt(mean over the members of (E_m - E)^2) of each atom
-  void take_spread(int n) {
+  // How far the members are apart: of each atom sqrt(mean over them of (E_m - E)^2), or of |F_m - F|^2
+  void spread_of_energies(int n) {
     spread_.resize(atom->nmax);
     for (int i = 0; i < n; i++) {
       double sum = 0;
@@ -234,7 +246,16 @@ class PairFastmd : public Pair {
       spread_[i] = std::sqrt(sum / members_) / ev_;
     }
   }
-
+  void spread_of_forces(int n) {
+    spread_.assign(atom->nmax, 0);
+    for (int m = 0; m < members_; m++) {
+      apart_ = of_forces_.data() + m * forces_.size();
+      for (size_t q = 0; q < forces_.size(); q++) apart_[q] -= forces_[q];
+      comm->reverse_comm(this);  // what acts on ghosts, too
+      for (size_t q = 0; q < 3 * size_t(n); q++) spread_[q / 3] += apart_[q] * apart_[q];
+    }
+    for (int i = 0; i < n; i++) spread_[i] = std::sqrt(spread_[i] / members_) * angstrom_ / ev_;
+  }
   // Of libfastmd's message, which has the places of atoms in memory, one with their numbers
   [[noreturn]] void fail(int code) {
     const int n = atom->nlocal;

@@ -17,7 +17,8 @@ using LAMMPS_NS::bigint;
 class Watch : protected LAMMPS_NS::Pointers {
  public:
   enum Policy { IGNORE, WARN, STOP } policy = WARN;
-  double max_spread = 0;  // of an atom's energy, in LAMMPS's unit; 0: any
+  double max_spread = 0;  // of an atom's energy or of the force on it, in LAMMPS's unit; 0: any
+  bool of_forces = false;
   // What `extract` and `compute pair` give, over all ranks: values and atoms outside now; values outside and evaluations with such so far; largest spread now
   double now[5] = {};
 
@@ -49,9 +50,9 @@ class Watch : protected LAMMPS_NS::Pointers {
       return 3;
     }
     if (word == "maxspread") {
-      need(1, "the largest spread of an atom's energy over the members of a committee");
+      need(1, "the largest spread over the members of a committee");
       max_spread = LAMMPS_NS::utils::numeric(FLERR, arg[1], false, lmp);
-      if (!(max_spread > 0)) error->all(FLERR, "pair_style fastmd: maxspread must be > 0, in the energy unit of this run, got {}", arg[1]);
+      if (!(max_spread > 0)) error->all(FLERR, "pair_style fastmd: maxspread must be > 0, in the unit of energy or force of this run, got {}", arg[1]);
       return 2;
     }
     return 0;
@@ -70,7 +71,7 @@ class Watch : protected LAMMPS_NS::Pointers {
     const bigint step = update->ntimestep;
     if (!file_.empty() && (now[0] > 0 || apart) && (stop || written_ < 0 || step - written_ >= every_ || step < written_)) write(outside, spread, symbol, angstrom);
     const std::string where = file_.empty() ? "" : "; the configurations are in " + file_;
-    if (apart) error->all(FLERR, "fastmd: step {}: the members of the committee are {:.6g} apart in the energy of an atom, the limit is {:.6g}{}", step, now[4], max_spread, where);
+    if (apart) error->all(FLERR, "fastmd: step {}: the members of the committee are {:.6g} apart in the {} an atom, the limit is {:.6g}{}", step, now[4], of_forces ? "force on" : "energy of", max_spread, where);
     if (stop) error->all(FLERR, "fastmd: step {}: {:.0f} values of {:.0f} atoms are outside the range of the training data, {:.0f} so far, the limit is {}{}; train on such structures", step, now[0], now[1], now[2], limit_, where);
     if (policy == WARN && now[0] > 0 && (warned_ < 0 || step - warned_ >= limit_ || step < warned_)) {
       warned_ = step;
