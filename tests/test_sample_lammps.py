@@ -247,6 +247,20 @@ def test_an_interruption_comes_through_lammps(tmp_path, away):
     assert away(stopped, write(tmp_path, silicon())) == list(range(1, 8))
 
 
+def closed(script):
+    with fastmd.LammpsMD(script, ["Si"]) as md:
+        frames = sample_md(md, EqualInterval(1), 5)
+    md.close()
+    for ask in (lambda: next(frames), lambda: md.run(3), lambda: md.atoms, lambda: md.stress):
+        with pytest.raises(ValueError, match="this LammpsMD is closed"):
+            ask()
+    return True
+
+
+def test_a_closed_one_says_so(tmp_path, away):
+    assert away(closed, write(tmp_path, silicon()))
+
+
 def says(function, *arguments, **options):
     """The message of its ValueError"""
     try:
