@@ -58,7 +58,7 @@ class Vashishta(ManyBody):
         """SiO2 in two sets of parameters.
 
         year: 1990, P. Vashishta et al., Phys. Rev. B 41, 12197: charges practically unscreened, cutoff 10 angstrom
-              1994, A. Nakano, R. K. Kalia, P. Vashishta, J. Non-Cryst. Solids 171, 157: screened, cutoff 5.5 angstrom, half the time or less
+              1994, A. Nakano, R. K. Kalia, P. Vashishta, J. Non-Cryst. Solids 171, 157: screened, cutoff 5.5 angstrom, a quarter of the time
         In the units and with the digits of LAMMPS's files; the charge-dipole D is half the sum of polarizability times charge squared, in both orders.
         Raises ValueError for another year.
         """
