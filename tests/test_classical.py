@@ -1,6 +1,7 @@
 """Classical potentials against plain loops, finite differences, symmetry, and what must be refused."""
 import cmath
 import itertools
+import json
 import math
 import os
 import subprocess
@@ -386,6 +387,36 @@ def test_own_potential_numbers_elements_as_listed_and_hears_the_smaller_first():
         assert potential.compute(Atoms(pair, [[0, 0, 0], [1, 0, 0]])).energy == wanted
 
 
+@given(seed=st.integers(0, 2**32 - 1), off=st.integers(-3, 3))
+@settings(deadline=None)
+def test_a_pair_at_the_cutoff_counts_for_both_its_atoms_or_for_none(seed, off):
+    """Within rounding of it, across the cell's faces, where x_j - x_i + shift @ cell is rounded several times; the force jumps there."""
+    rng = np.random.default_rng(seed)
+    cell = rng.normal(0, 0.5, (3, 3)) + 9 * np.eye(3)
+    x, d = rng.uniform(0, 9, (1, 3)), rng.normal(size=3)
+    atoms = Atoms("Ar2", np.concatenate([x, x + 3.0 * (1 + off * 2e-16) * d / np.linalg.norm(d)]), cell=cell, pbc=True)
+    atoms.wrap()
+    pairs = find_pairs(atoms, 4.0)
+    result = LennardJones(0.1, 2.0, 3.0).compute(atoms, pairs)
+    assert len(pairs) == 2 and np.array_equal(result.forces[0], -result.forces[1]) and result.energies[0] == result.energies[1]
+
+
+def test_the_exponential_and_the_powers_of_the_loops_are_those_of_the_library():
+    from fastmd.classical.loops import _decays, _power, _powers
+    x = np.concatenate([[0.0, 1e-300], np.logspace(-20, math.log10(707.9), 3000)])
+    got = np.empty_like(x)
+    _decays(x, 1.0, len(x), got)
+    assert np.abs(got / np.exp(-x) - 1).max() < 3e-16
+    _decays(x[-1:] + 1e5, 1.0, 1, got)
+    assert 0 < got[0] < 1e-307
+    x = np.linspace(0.1, 3.0, 200)
+    for p in (0, 1, 2, 7, 9, 11, 64, 65, 8.5, 0.5):
+        got = np.empty_like(x)
+        _powers(x.copy(), float(p), len(x), got)
+        assert np.abs(got / x**p - 1).max() < 2e-14
+        assert max(abs(_power(a, float(p)) / a**p - 1) for a in x) < 2e-14
+
+
 def test_importing_the_module_does_not_import_numba():
     code = "import sys, fastmd.classical; sys.exit('numba' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": ":".join(sys.path)}).returncode == 0
@@ -432,6 +463,12 @@ def test_own_potential_that_is_not_finite_somewhere_is_refused_with_the_atoms_an
         potential.compute(Atoms("Ar3", [[0, 0, 0], [0, 0, 3], [0, 1.5, 0]]))
 
 
+def test_the_pair_that_is_named_is_the_one_that_is_not_finite_not_the_nearest():
+    potential = PairPotential(lambda r: (math.sqrt(2.0 - r), 0.0), 5.0, elements=("Ar", "Kr"))
+    with pytest.raises(ValueError, match="atoms 0 and 1, 3 angstrom apart, have no finite energy"):
+        potential.compute(Atoms("KrArKr", [[0, 0, 0], [0, 0, 3], [0, 1.5, 0]]))
+
+
 def test_stillinger_weber_says_which_entries_are_missing_wrong_or_contradictory():
     entries = two_species_entries()
     for key in entries:
@@ -469,8 +506,9 @@ def test_vashishta_says_which_entries_are_missing_wrong_or_contradictory():
     one = entries[("Ga",) * 3]
     with pytest.raises(ValueError, match="rc and r0, the cutoffs, are zero for every pair"):
         Vashishta({("Ga",) * 3: one._replace(rc=0.0, r0=0.0)})
-    with pytest.raises(ValueError, match="energy or force at rc is not finite; check H, eta, D, W, the charges and rc"):
-        Vashishta({("Ga",) * 3: one._replace(rc=1e-200)})
+    for absurd in ({"rc": 1e-200}, {"lambda1": 1e-320}, {"H": 1e300, "rc": 1e-10}):
+        with pytest.raises(ValueError, match="energy, force or screening at rc is not finite; check H, eta, the charges, lambda1, D, lambda4, W and rc"):
+            Vashishta({("Ga",) * 3: one._replace(**absurd)})
     with pytest.raises(ValueError, match="expected a VashishtaTriplet for each key"):
         Vashishta({("Ga",) * 3: (1.0, 2.0)})
     with pytest.raises(ValueError, match="parameters: expected {.centre, neighbour, neighbour.: VashishtaTriplet}, got 5"):
@@ -626,4 +664,6 @@ def test_the_commands_take_lammps_files_and_silica_by_name(tmp_path):
                      "--structure", start, "--steps", "0", "-o", str(tmp_path / "out")]):
         result = CliRunner().invoke(main, command)
         assert result.exit_code == 0, result.output
-    assert "1994.vashishta" in result.output or "reference" in result.output
+    numbers = json.loads((tmp_path / "out/report.json").read_text())
+    assert all(abs(numbers[name] - 7.17) < 0.05 * 7.17 for name in ("lattice_constant", "lattice_constant_reference"))
+    assert abs(numbers["energy_error_mev_per_atom"]) > 1000  # the charges are others

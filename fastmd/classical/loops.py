@@ -2,7 +2,7 @@
 
 Each takes a full neighbour list atom by atom. `_distances` computes d = x[j] - x[i] + shift @ cell and r^2 of a whole row, `_pack` brings together what
 lies within reach, one element at a time (so a list with a skin will do), and what is dear then runs over packed neighbours of one element, in loops that
-LLVM turns into vectors. Every pair is visited from both its ends: no atom writes to another, and that costs less than the half list's scattered writes.
+LLVM turns into vectors. Every pair is visited from both its ends, so that pairs, which are many, write to no other atom; triplets, which are few, do.
 
 All of them are in one file because numba looks at the outer function's file alone to see whether what it kept on disk is stale.
 """

@@ -58,7 +58,7 @@ class Vashishta(ManyBody):
         """SiO2 in two sets of parameters.
 
         year: 1990, P. Vashishta et al., Phys. Rev. B 41, 12197: charges practically unscreened, cutoff 10 angstrom
-              1994, A. Nakano, R. K. Kalia, P. Vashishta, J. Non-Cryst. Solids 171, 157: screened, cutoff 5.5 angstrom, half the time or less
+              1994, A. Nakano, R. K. Kalia, P. Vashishta, J. Non-Cryst. Solids 171, 157: screened, cutoff 5.5 angstrom, a quarter of the time
         In the units and with the digits of LAMMPS's files; the charge-dipole D is half the sum of polarizability times charge squared, in both orders.
         Raises ValueError for another year.
         """
@@ -88,7 +88,7 @@ class Vashishta(ManyBody):
         self._pairs = np.stack([rc, H, eta, ZZ, near, D, far, W, slope, level, of_pairs(f.r0), of_pairs(f.gamma)])
         self._bends = of_triplets(*triplets.values())
         if not (np.isfinite(self._pairs).all() and np.isfinite(self._bends).all()):
-            raise ValueError(f"{source}parameters: their energy or force at rc is not finite; check H, eta, D, W, the charges and rc")
+            raise ValueError(f"{source}parameters: energy, force or screening at rc is not finite; check H, eta, the charges, lambda1, D, lambda4, W and rc")
         self.cutoff = float(self._pairs[[0, 10]].max())
         if not self.cutoff > 0:
             raise ValueError(f"{source}rc and r0, the cutoffs, are zero for every pair: at least one must be > 0")
