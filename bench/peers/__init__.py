@@ -1,4 +1,4 @@
-"""What compare.py runs: a file per section, each with `contests(quick)`, which makes the systems, finds every answer right and hands back the programs."""
+"""What compare.py runs: a file per section, each with `contests(quick)`, which makes one system after the other, finds every answer right and yields the programs."""
 
 import importlib.util
 import time
