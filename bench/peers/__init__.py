@@ -68,7 +68,7 @@ def clocked(call, least=2e-3, goes=3, seconds=0.03):
         if once > 2:
             break
     calls = max(1, int(least / max(once, 1e-7)))
-    goes = 1 if once > 0.5 else max(goes, int(seconds / (calls * once)) if once else 0)
+    goes = 1 if once > 0.2 else max(goes, int(seconds / (calls * once)) if once else 0)
 
     def job():
         best = float("inf")
