@@ -166,7 +166,7 @@ def scaling_picture(curves):
             if c["x"] == x:
                 axes.plot(*zip(*c["points"]), "o-", label=c["what"])
         axes.set(xlabel=x, xscale="log" if x == "atoms" else "linear")
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.15 * max(y for c in curves if c["x"] == x for _, y in c["points"]))
         if x == "threads":
             axes.set_xticks([n for n, _ in next(c["points"] for c in curves if c["x"] == x)])
         axes.legend(fontsize=7)
@@ -189,7 +189,7 @@ def since(before, rows):
 @click.option("--only", multiple=True, type=click.Choice(SECTIONS), metavar="SECTION",
               help=f"This section only; may be given several times. The sections: {', '.join(SECTIONS)}.")
 @click.option("--rounds", default=7, show_default=True, type=click.IntRange(1), help="Rounds in which the programs take turns; a third of them for scaling.")
-@click.option("--out", "folder", default="bench/results", show_default=True, type=click.Path(file_okay=False, path_type=Path), help="Folder for compare.json and the pictures.")
+@click.option("--out", "folder", default=Path(__file__).parent / "results", show_default="bench/results", type=click.Path(file_okay=False, path_type=Path), help="Folder for compare.json and the pictures.")
 @click.option("--quick", is_flag=True, help="Small systems: to see that all works. The figures are no measure.")
 def main(only, rounds, folder, quick):
     """Time fastmd beside the programs that do the same, each answer found right first.
