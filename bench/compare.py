@@ -104,7 +104,7 @@ def measure(chosen, rounds, quick):
 def table(rows):
     t = Table(box=SIMPLE)
     t.add_column("", no_wrap=True)
-    for name in ("time", "ratio"):
+    for name in ("figure", "ratio"):
         t.add_column(name, justify="right", no_wrap=True)
     t.add_column("")
     what = None
