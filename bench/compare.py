@@ -93,9 +93,9 @@ def measure(chosen, rounds, quick):
                 curves += [curve(s, max(1, rounds // 3)) for s in module.series(quick)]
                 continue
             with on_one_cpu():
-                contests = module.contests(quick)
-                for j, contest in enumerate(contests):
-                    rows += rows_of(section, contest, rounds, lambda done=k + j / len(contests): bar.show(done))
+                for j, contest in enumerate(module.contests(quick), 1):
+                    rows += rows_of(section, contest, rounds, lambda done=k + 1 - 0.8**j: bar.show(done))  # how many there are is not known before
+                    del contest  # with the programs it started
     return rows, curves
 
 
@@ -104,7 +104,7 @@ def measure(chosen, rounds, quick):
 def table(rows):
     t = Table(box=SIMPLE)
     t.add_column("", no_wrap=True)
-    for name in ("time", "ratio"):
+    for name in ("figure", "ratio"):
         t.add_column(name, justify="right", no_wrap=True)
     t.add_column("")
     what = None
@@ -166,7 +166,7 @@ def scaling_picture(curves):
             if c["x"] == x:
                 axes.plot(*zip(*c["points"]), "o-", label=c["what"])
         axes.set(xlabel=x, xscale="log" if x == "atoms" else "linear")
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.15 * max(y for c in curves if c["x"] == x for _, y in c["points"]))
         if x == "threads":
             axes.set_xticks([n for n, _ in next(c["points"] for c in curves if c["x"] == x)])
         axes.legend(fontsize=7)
@@ -188,8 +188,8 @@ def since(before, rows):
 @click.command()
 @click.option("--only", multiple=True, type=click.Choice(SECTIONS), metavar="SECTION",
               help=f"This section only; may be given several times. The sections: {', '.join(SECTIONS)}.")
-@click.option("--rounds", default=9, show_default=True, type=click.IntRange(1), help="Rounds in which the programs take turns; a third of them for scaling.")
-@click.option("--out", "folder", default="bench/results", show_default=True, type=click.Path(file_okay=False, path_type=Path), help="Folder for compare.json and the pictures.")
+@click.option("--rounds", default=7, show_default=True, type=click.IntRange(1), help="Rounds in which the programs take turns; a third of them for scaling.")
+@click.option("--out", "folder", default=Path(__file__).parent / "results", show_default="bench/results", type=click.Path(file_okay=False, path_type=Path), help="Folder for compare.json and the pictures.")
 @click.option("--quick", is_flag=True, help="Small systems: to see that all works. The figures are no measure.")
 def main(only, rounds, folder, quick):
     """Time fastmd beside the programs that do the same, each answer found right first.

@@ -22,8 +22,8 @@ def test_the_kernels_take_the_instructions_they_took(instructions):
     kept = json.loads(instructions.FIGURES.read_text())
     if kept["compiler"] != instructions.compiler():
         pytest.skip(f"built by {instructions.compiler()}, the figures are of {kept['compiler']}")
-    wrong = instructions.verdict(instructions.count(), kept["instructions"])
-    assert not wrong, "\n".join(wrong)
+    if wrong := instructions.verdict(instructions.count(), kept["instructions"]):
+        pytest.fail("\n".join(wrong), pytrace=False)
 
 
 def test_a_change_of_more_than_five_per_cent_is_told_both_ways(instructions):

@@ -1,4 +1,4 @@
-"""What compare.py runs: a file per section, each with `contests(quick)`, which makes the systems, finds every answer right and hands back the programs."""
+"""What compare.py runs: a file per section, each with `contests(quick)`, which makes one system after the other, finds every answer right and yields the programs."""
 
 import importlib.util
 import time
@@ -68,7 +68,7 @@ def clocked(call, least=2e-3, goes=3, seconds=0.03):
         if once > 2:
             break
     calls = max(1, int(least / max(once, 1e-7)))
-    goes = 1 if once > 0.5 else max(goes, int(seconds / (calls * once)) if once else 0)
+    goes = 1 if once > 0.2 else max(goes, int(seconds / (calls * once)) if once else 0)
 
     def job():
         best = float("inf")

