@@ -11,14 +11,17 @@ class Pairs:
         d = positions[j] - positions[i] + shift @ cell,    r = |d| < cutoff
 
     first : (n+1,) int64;  j : (m,) int32;  shift : (m, 3) int32, in lattice vectors
-    d : (m, 3) and r : (m,) in angstrom, of the positions the list was made for
-    Each periodic image within reach is a pair of its own; both (i, j) and (j, i) are there. The topology is never changed.
+    d : (m, 3) and r : (m,) in angstrom, of the positions the list was made for; computed with the list if asked for, else when first looked at
+    i : (m,) int32, the atom each pair belongs to
+    start : (structures + 1,) int64, the first atom of each structure where there are several; (0, n) for one
+    Each periodic image within reach is a pair of its own; both (i, j) and (j, i) are there. The topology is never changed. Inside a row the order is that
+    of the search's cells, not that of j: always the same for the same structure, but another once atoms have moved.
     """
 
-    def __init__(self, first, j, shift, cutoff, positions, cell, pbc):
-        self.first, self.j, self.shift, self.cutoff = first, j, shift, cutoff
+    def __init__(self, first, j, shift, cutoff, positions, cell, pbc, d=None, r=None, start=None):
+        self.first, self.j, self._shift, self.cutoff = first, j, shift, cutoff
         self._positions, self._cell, self._pbc = positions, cell, pbc
-        self._d = self._r = None
+        self._d, self._r, self._start = d, r, start
 
     def __len__(self):
         return len(self.j)
@@ -28,6 +31,8 @@ class Pairs:
 
     def check(self, positions, cell, pbc, cutoff):
         """Raises ValueError unless the list was made for these positions and this cell, with at least this cutoff."""
+        if self._start is not None:
+            raise ValueError(f"pairs: made for {len(self._start) - 1} structures end to end; make those of one with find_pairs(atoms, cutoff)")
         if len(self.first) != len(positions) + 1:
             raise ValueError(f"pairs: made for {len(self.first) - 1} atoms, the structure has {len(positions)}")
         if self.cutoff < cutoff:
@@ -36,15 +41,25 @@ class Pairs:
             raise ValueError("pairs: made for other positions or another cell; make them anew with find_pairs")
 
     @property
+    def start(self):
+        return np.array([0, len(self.first) - 1]) if self._start is None else self._start
+
+    @property
+    def shift(self):
+        if self._shift is None:
+            raise ValueError("pairs: made with shift=False, so that shift is not there; leave that out of find_pairs")
+        return self._shift
+
+    @property
     def i(self):
-        """(m,) int32: the atom each pair belongs to"""
         return np.repeat(np.arange(len(self.first) - 1, dtype=np.int32), np.diff(self.first))
 
     @property
     def d(self):
         if self._d is None:
-            x = self._positions
-            self._d = x[self.j] - x[self.i] + self.shift @ self._cell
+            x, i = self._positions, self.i
+            of = np.searchsorted(self.start, i, "right") - 1
+            self._d = x[self.j] - x[i] + np.einsum("mk,mka->ma", self.shift, self._cell.reshape(-1, 3, 3)[of])
         return self._d
 
     @property
@@ -54,16 +69,22 @@ class Pairs:
         return self._r
 
 
-def find_pairs(atoms, cutoff=6.0):
+def find_pairs(atoms, cutoff=6.0, shift=True, d=False, r=False):
     """All pairs of atoms within a cutoff, by cell list, in time proportional to the number of atoms.
 
-    atoms  : ase.Atoms; any cell (skewed, smaller than the cutoff), periodic in any directions, atoms anywhere
+    atoms  : ase.Atoms; any cell (skewed, smaller than the cutoff), periodic in any directions, atoms anywhere. Or a list of them, of which the pairs are
+             found in one call and lie end to end, the atoms numbered through: for many small structures, where calls take longer than pairs
     cutoff : angstrom
-    Returns Pairs. Raises ValueError for a cutoff <= 0, positions that are not finite, a singular cell.
+    shift  : False leaves it out
+    d, r   : True computes them with the list, which takes half the time of doing it later
+    Returns Pairs. Raises ValueError for a cutoff <= 0, positions that are not finite, a singular cell, atoms more than 1e12 angstrom apart.
     Source: D. Frenkel, B. Smit, Understanding Molecular Simulation, appendix F.
     """
+    cutoff = _check.number("cutoff", cutoff, "angstrom", above=0)
+    if isinstance(atoms, (list, tuple)):
+        return _many(atoms, cutoff, shift, d, r)
     _, x, cell, pbc = _check.atoms(atoms)
-    return _pairs(x, cell, pbc, _check.number("cutoff", cutoff, "angstrom", above=0))
+    return _pairs(x, cell, pbc, cutoff, shift, d, r)
 
 
 _OPEN = [0.0, 0.0, 0.0]
@@ -74,10 +95,26 @@ def _vectors(cell, pbc):
     return [vector if periodic else _OPEN for vector, periodic in zip(np.asarray(cell).tolist(), np.asarray(pbc).tolist())]
 
 
-def _pairs(positions, cell, pbc, cutoff):
+def _pairs(positions, cell, pbc, cutoff, shift=True, d=False, r=False):
     """find_pairs of checked arrays, which the list keeps copies of"""
     x, cell, pbc = np.array(positions, float), np.array(_vectors(cell, pbc)), np.array(pbc, np.int32)
-    return Pairs(*_core.find_pairs(x, cell, pbc, cutoff), cutoff, x, cell, pbc)
+    first, j, shift, d, r = _core.find_pairs(np.array([0, len(x)]), x, cell, pbc, cutoff, shift, d, r)
+    return Pairs(first, j, shift, cutoff, x, cell, pbc, d, r)
+
+
+def _many(structures, cutoff, shift, d, r):
+    found = []
+    for k, a in enumerate(structures):
+        try:
+            found.append(_check.atoms(a)[1:])
+        except ValueError as e:
+            raise ValueError(f"structure {k}: {e}") from None
+    x, cell, pbc = (np.concatenate([empty, *part]) for empty, part in zip((np.empty((0, 3)), np.empty((0, 3)), np.empty(0, np.int32)), zip(*found) if found else [()] * 3))
+    start = np.zeros(len(found) + 1, np.int64)
+    np.cumsum([len(part[0]) for part in found], out=start[1:])
+    cell[pbc == 0] = 0
+    first, j, shift, d, r = _core.find_pairs(start, x, cell, pbc, cutoff, shift, d, r)
+    return Pairs(first, j, shift, cutoff, x, cell, pbc, d, r, start)
 
 
 class Verlet:
