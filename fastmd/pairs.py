@@ -88,6 +88,7 @@ def find_pairs(atoms, cutoff=6.0, shift=True, d=False, r=False):
 
 
 _OPEN = [0.0, 0.0, 0.0]
+_NONE = np.empty((0, 3)), np.empty((0, 3)), np.empty(0, bool)  # positions, cell, pbc of no structure
 
 
 def _vectors(cell, pbc):
@@ -97,24 +98,38 @@ def _vectors(cell, pbc):
 
 def _pairs(positions, cell, pbc, cutoff, shift=True, d=False, r=False):
     """find_pairs of checked arrays, which the list keeps copies of"""
-    x, cell, pbc = np.array(positions, float), np.array(_vectors(cell, pbc)), np.array(pbc, np.int32)
-    first, j, shift, d, r = _core.find_pairs(np.array([0, len(x)]), x, cell, pbc, cutoff, shift, d, r)
+    x, cell, pbc = np.array(positions, float), np.array(cell, float), np.array(pbc, np.int32)
+    if not pbc.all():
+        cell[pbc == 0] = 0
+    first, j, shift, d, r = _core.find_pairs(x, cell, pbc, cutoff, shift, d, r)
     return Pairs(first, j, shift, cutoff, x, cell, pbc, d, r)
 
 
 def _many(structures, cutoff, shift, d, r):
-    found = []
-    for k, a in enumerate(structures):
-        try:
-            found.append(_check.atoms(a)[1:])
-        except ValueError as e:
-            raise ValueError(f"structure {k}: {e}") from None
-    x, cell, pbc = (np.concatenate([empty, *part]) for empty, part in zip((np.empty((0, 3)), np.empty((0, 3)), np.empty(0, np.int32)), zip(*found) if found else [()] * 3))
-    start = np.zeros(len(found) + 1, np.int64)
-    np.cumsum([len(part[0]) for part in found], out=start[1:])
+    start = np.zeros(len(structures) + 1, np.int64)
+    try:  # all at once: a look at each takes as long as some hundred of its pairs
+        x, cell, pbc = (np.concatenate([empty, *parts]) for empty, parts in zip(_NONE, zip(*[(a.positions, a.cell.array, a.pbc) for a in structures]) if structures else [()] * 3))
+        np.cumsum([len(a) for a in structures], out=start[1:])
+        well = x.dtype == cell.dtype == float and len(x) == start[-1] and _check.finite(x) and _check.finite(cell)
+    except (AttributeError, TypeError, ValueError):
+        well = False
+    if not well:
+        for k, a in enumerate(structures):
+            try:
+                _check.atoms(a)
+            except ValueError as e:
+                raise ValueError(f"structure {k}: {e}") from None
+        raise ValueError("atoms: expected a list of ase.Atoms with positions and cells of float64")
+    pbc = pbc.astype(np.int32)
     cell[pbc == 0] = 0
-    first, j, shift, d, r = _core.find_pairs(start, x, cell, pbc, cutoff, shift, d, r)
+    first, j, shift, d, r = _core.find_pairs(x, cell, pbc, cutoff, shift, d, r, start)
     return Pairs(first, j, shift, cutoff, x, cell, pbc, d, r, start)
+
+
+_SKINS = np.array([0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.2, 1.5, 2.0])
+_FIRST = 6  # of them
+# A search costs as much as this many force calls' looks at the pairs of the list, and the call of it as many looks at one pair.
+_SEARCH, _CALL = 5.0, 7000.0
 
 
 class Verlet:
@@ -122,15 +137,25 @@ class Verlet:
 
     The list holds all pairs within cutoff + skin. As long as no atom has moved by more than skin / 2 since it was made, every pair within
     the cutoff is in it; then it is made anew. Positions must be continuous (not wrapped back into the cell) or it is made more often.
-    cutoff, skin : angstrom
+    cutoff, skin : angstrom. skin None: chosen anew each time the list is made, so that what a step costs is least, with k steps between two searches
+
+            pairs in the list * (1 + search / k)  ~  (1 + skin / cutoff)^3 (1 + search / k(skin))
+
+    k(skin) is when the farthest atom had moved by skin / 2 the last time; for longer skins than there was, as far as it would have come at the same speed.
+    It depends on the positions asked for and on no clock: equal runs stay equal.
     Source: L. Verlet, Phys. Rev. 159, 98 (1967).
     """
 
     def __init__(self, cutoff, skin=0.5):
         self.cutoff = _check.number("cutoff", cutoff, "angstrom", above=0)
-        self.skin = _check.number("skin", skin, "angstrom", at_least=0)
+        self._automatic = skin is None
+        self.skin = float(_SKINS[_FIRST]) if skin is None else _check.number("skin", skin, "angstrom", at_least=0)
         self.rebuilds = 0
         self._list = None
+        self._forget()
+
+    def _forget(self):
+        self._asked, self._moved, self._after = 0, 0.0, []  # times; the largest squared distance so far; times until half of each of _SKINS was passed
 
     def pairs(self, positions, cell, pbc):
         """Pairs that hold every pair with r < cutoff of these positions, and some beyond; d and r are those of the last rebuild."""
@@ -139,8 +164,11 @@ class Verlet:
             cell, pbc = _check.floats("cell", cell), np.asarray(pbc, bool)
             if cell.shape != (3, 3) or pbc.shape != (3,) or np.shape(positions)[1:] != (3,):
                 raise ValueError(f"expected positions (n, 3), cell (3, 3) and pbc (3,), got {np.shape(positions)}, {cell.shape} and {pbc.shape}")
-            self._list, self._box = _pairs(positions, cell, pbc, self.cutoff + self.skin), box
+            if self._automatic and self._moved > 0:
+                self.skin = self._best()
+            self._list, self._box = _pairs(_check.positions(positions), cell, pbc, self.cutoff + self.skin), box
             self.rebuilds += 1
+            self._forget()
         return self._list
 
     @property
@@ -151,4 +179,34 @@ class Verlet:
     def holds(self, positions):
         """Whether the list is good for these positions, (n, 3), in the cell it was made for. (Never for NaN, of which the search then says where.)"""
         x, old = np.ascontiguousarray(positions, float), self._list._positions
-        return x.shape == old.shape and _core.farthest(x, old) <= (self.skin / 2) ** 2
+        if x.shape != old.shape:
+            return False
+        moved = _core.farthest(x, old)
+        if self._automatic:
+            self._asked += 1
+            if moved > self._moved:
+                self._moved = moved
+                while len(self._after) < len(_SKINS) and moved > (_SKINS[len(self._after)] / 2) ** 2:
+                    self._after.append(self._asked)
+        return moved <= (self.skin / 2) ** 2
+
+    def _best(self):
+        """The skin of least cost; one longer than the last at most, for what is longer is a guess"""
+        seen = len(self._after)
+        speed = self._moved**0.5 / self._asked
+        k = np.maximum(1, np.append(self._after[:len(_SKINS)], _SKINS[seen:] / 2 / speed))
+        longest = np.searchsorted(_SKINS, self.skin) + 2
+        search = _SEARCH + _CALL / max(1, len(self._list))
+        return float(_SKINS[((1 + _SKINS / self.cutoff) ** 3 * (1 + search / k))[:longest].argmin()])
+
+    # What it takes to go on as if never stopped
+
+    @property
+    def history(self):
+        """[skin, times asked, largest squared distance, times until half of each skin was passed ...], of the list there is"""
+        return np.array([self.skin, self._asked, self._moved, *self._after], float)
+
+    @history.setter
+    def history(self, history):
+        skin, asked, moved, *after = history.tolist()
+        self.skin, self._asked, self._moved, self._after = skin, int(asked), moved, [int(k) for k in after]

@@ -166,17 +166,19 @@ cdef class _Numbers:
 _int32, _int64, _float64 = np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.float64)
 
 
-def find_pairs(const int64_t[::1] start, const double[:, ::1] x, const double[:, ::1] cell, const int[::1] pbc, double cutoff, bint shift, bint d, bint r):
-    """first (n+1,) int64, j (m,) int32, shift (m, 3) int32, d (m, 3), r (m,) of structures that lie end to end, `start` says where; cell (3 structures, 3),
-    pbc (3 structures,). What is not wanted is None."""
+def find_pairs(const double[:, ::1] x, const double[:, ::1] cell, const int[::1] pbc, double cutoff, bint shift, bint d, bint r, const int64_t[::1] start=None):
+    """first (n+1,) int64, j (m,) int32, shift (m, 3) int32, d (m, 3), r (m,). What is not wanted is None.
+    start : several structures lie end to end, this says where; cell is then (3 structures, 3) and pbc (3 structures,)"""
     cdef fastmd_search s
+    cdef int64_t[2] one = [0, x.shape[0]]
+    cdef const int64_t *begin = &one[0] if start is None else &start[0]
     cdef _List found = _List.__new__(_List)
     cdef int64_t m
-    s.size, s.structures, s.cutoff, s.threads = sizeof(fastmd_search), start.shape[0] - 1, cutoff, 0
+    s.size, s.structures, s.cutoff, s.threads = sizeof(fastmd_search), 1 if start is None else start.shape[0] - 1, cutoff, 0
     s.fill = FASTMD_PAIRS_SHIFT * shift + FASTMD_PAIRS_D * d + FASTMD_PAIRS_R * r
-    if s.structures < 0 or x.shape[0] != start[s.structures] or x.shape[1] != 3 or cell.shape[0] != 3 * s.structures or cell.shape[1] != 3 or pbc.shape[0] != 3 * s.structures:
+    if s.structures < 0 or x.shape[0] != begin[s.structures] or x.shape[1] != 3 or cell.shape[0] != 3 * s.structures or cell.shape[1] != 3 or pbc.shape[0] != 3 * s.structures:
         raise ValueError("find_pairs: expected positions (n, 3), and for each structure cell (3, 3) and pbc (3,)")
-    s.start = &start[0]
+    s.start = begin
     s.x = &x[0, 0] if x.shape[0] else NULL
     s.cell = &cell[0, 0] if s.structures else NULL
     s.pbc = &pbc[0] if s.structures else NULL

@@ -390,7 +390,7 @@ fastmd_pairs *fastmd_search_pairs(const fastmd_search *given) {
     std::unique_ptr<fastmd_pairs> p(left_over.exchange(nullptr));
     if (!p) p = std::make_unique<fastmd_pairs>();
     p->list.has_shift = s.fill & FASTMD_PAIRS_SHIFT, p->list.has_d = s.fill & FASTMD_PAIRS_D, p->list.has_r = s.fill & FASTMD_PAIRS_R;
-    find_pairs(*kernels(), s.structures, structures, s.start, s.cutoff, s.threads > 0 ? s.threads : fastmd_default_threads(), p->list);
+    find_pairs(*kernels(), s.structures, structures, s.start, s.cutoff, s.start[s.structures] <= pairs_detail::CHUNK_SITES ? 1 : s.threads > 0 ? s.threads : fastmd_default_threads(), p->list);
     out = p.release();
     return 0;
   });

@@ -244,7 +244,7 @@ class Searching {
   void search(const Kernels &kernels, int64_t n_structures, const Structure *structures, const int64_t *begin, double cutoff, int threads, int64_t *first) {
     const int64_t n = begin[n_structures];
     site_ = sites_.hold<Site>(n), row_ = rows_.hold<Row>(n), bins_ = bin_sets_.hold<Bins>(n_structures);
-    chunks_ = int(std::min<int64_t>(PAIR_CHUNKS, n / CHUNK_SITES + 1));
+    chunks_ = int(std::max<int64_t>(1, std::min<int64_t>(PAIR_CHUNKS, n / CHUNK_SITES)));
     threads_ = threads;
     std::fill_n(used_, PAIR_CHUNKS, 0);
     if (n_structures == 1) {
