@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import math
 import os
 import tempfile
 from pathlib import Path
@@ -19,7 +20,7 @@ def number(name, value, unit="", above=None, at_least=None):
         x = float(value)
     except (TypeError, ValueError):
         raise ValueError(f"{name} must be{wanted}{unit}, got {value!r}") from None
-    if not np.isfinite(x) or (above is not None and not x > above) or (at_least is not None and not x >= at_least):
+    if not math.isfinite(x) or (above is not None and not x > above) or (at_least is not None and not x >= at_least):
         raise ValueError(f"{name} must be{wanted}{unit}, got {value!r}")
     return x
 

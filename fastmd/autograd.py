@@ -27,18 +27,12 @@ class Batch:
 
     def __init__(self, descriptor, structures, threads=0, cache=False):
         self.descriptor = descriptor
-        kinds, first, j, d, start = [np.zeros(0, np.int32)], [np.zeros(1, np.int64)], [np.zeros(0, np.int32)], [np.zeros((0, 3))], 0
-        edges = 0
-        for a in structures:
-            p = find_pairs(a, descriptor.cutoff)
-            kinds.append(species(a.get_chemical_symbols(), descriptor.elements))
-            first.append(p.first[1:] + edges)
-            j.append(p.j + np.int32(start))
-            d.append(p.d)
-            start, edges = start + len(a), edges + len(p)
-        self.n, self.n_structures = start, len(structures)
-        self.species, self.first = np.concatenate(kinds), np.concatenate(first)
-        self.system = _core.System(self.species, self.first, np.concatenate(j), d=np.concatenate(d), threads=threads)
+        structures = list(structures)
+        pairs = find_pairs(structures, descriptor.cutoff, shift=False, d=True)
+        self.n, self.n_structures = int(pairs.start[-1]), len(structures)
+        self.species = np.concatenate([np.zeros(0, np.int32), *(species(a.get_chemical_symbols(), descriptor.elements) for a in structures)])
+        self.first = pairs.first
+        self.system = _core.System(self.species, self.first, pairs.j, d=pairs.d, threads=threads)
         self.layout = descriptor.layout(self.species)
         if cache:
             descriptor.cache(self.system, self.layout, self.species, self.first)

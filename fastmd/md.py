@@ -112,15 +112,15 @@ class MD:
     def state(self):
         """All it takes to go on to the same bits, as a dict of numbers, text and arrays that MD.resume takes.
 
-        The thermostat's generator is in it, and the positions at which the neighbour list was made: a list made elsewhere
-        holds the same pairs in another order, and sums would differ in their last bits.
+        The thermostat's generator is in it, and the positions at which the neighbour list was made and with which skin: a list made
+        elsewhere holds the same pairs in another order, and sums would differ in their last bits.
         """
         atoms = self._atoms
         extra = {key: a.copy() for key, a in atoms.arrays.items() if key not in ("numbers", "positions", "momenta") and _plain(a)}
         state = {"numbers": atoms.numbers.copy(), "positions": self.positions.copy(), "velocities": self.velocities.copy(),
                  "masses": self._masses[:, 0].copy(), "cell": atoms.cell.array.copy(), "pbc": atoms.pbc.copy(), "arrays": extra,
                  "info": {key: value for key, value in atoms.info.items() if isinstance(key, str) and _plain(value)},
-                 "timestep": self.timestep, "step": self.step, "listed": self._engine.listed(), "thermostat": None,
+                 "timestep": self.timestep, "step": self.step, "listed": self._engine.listed(), "skin": self._engine.skin(), "thermostat": None,
                  "extrapolation": self._engine.policy}
         if self._thermostat:
             state["thermostat"] = {"points": self._points.copy(), "friction": self._friction, "generator": self._rng.bit_generator.state}
@@ -153,8 +153,12 @@ class MD:
                 raise ValueError(f"state: {name} must be {md.positions.shape} finite numbers")
         md.velocities[:] = state["velocities"]  # exactly: Atoms hold momenta, which round
         md.step = _check.whole("state: step", state["step"], 0)
-        md._engine.list_at(state["listed"])
+        skin = state["skin"]
+        if skin is not None and not (np.ndim(skin) == 1 and 3 <= len(skin) <= 20 and np.isfinite(skin).all() and skin[0] > 0):
+            raise ValueError("state: skin must be a few finite numbers, the first of them > 0")
+        md._engine.list_at(state["listed"], skin)
         md._evaluate()
+        md._engine.list_at(None, skin)  # which the evaluation has counted
         if bath:
             md._aim()
         return md
@@ -454,7 +458,8 @@ class _Direct:
         self._species = potential.species(atoms.get_chemical_symbols())
         self._cell, self._pbc = np.array(atoms.cell), atoms.pbc.copy()
         self._ready = {}
-        self.list_at(atoms.positions)
+        self._verlet = Verlet(potential.cutoff, skin=None)
+        self._list(atoms.positions)
         self._volume = atoms.get_volume() if self._pbc.all() else None
 
     def __call__(self, positions):
@@ -473,10 +478,17 @@ class _Direct:
         """(n, 3) positions at which the neighbour list was made"""
         return self._verlet.positions
 
-    def list_at(self, positions):
-        """Make the list anew as it was made there."""
-        self._verlet = Verlet(self._watched.potential.cutoff)
-        self._list(positions)
+    def skin(self):
+        """(k,) what led to the list's skin and will lead to the next"""
+        return self._verlet.history
+
+    def list_at(self, positions, skin):
+        """Make the list anew as it was made there, if anywhere, and go on with the skin as after `skin`."""
+        if positions is not None:
+            self._verlet = Verlet(self._watched.potential.cutoff, skin=None)
+            self._verlet.skin = float(skin[0])
+            self._list(positions)
+        self._verlet.history = np.asarray(skin, float)
 
     def _list(self, positions):
         self._x, self._pairs = positions, self._verlet.pairs(positions, self._cell, self._pbc)
@@ -507,7 +519,10 @@ class _Calculator:
     def listed(self):
         return None
 
-    def list_at(self, positions):
+    def skin(self):
+        return None
+
+    def list_at(self, positions, skin):
         """The calculator's lists are its own."""
 
     def stress(self):

@@ -11,14 +11,17 @@ class Pairs:
         d = positions[j] - positions[i] + shift @ cell,    r = |d| < cutoff
 
     first : (n+1,) int64;  j : (m,) int32;  shift : (m, 3) int32, in lattice vectors
-    d : (m, 3) and r : (m,) in angstrom, of the positions the list was made for
-    Each periodic image within reach is a pair of its own; both (i, j) and (j, i) are there. The topology is never changed.
+    d : (m, 3) and r : (m,) in angstrom, of the positions the list was made for; computed with the list if asked for, else when first looked at
+    i : (m,) int32, the atom each pair belongs to
+    start : (structures + 1,) int64, the first atom of each structure where there are several; (0, n) for one
+    Each periodic image within reach is a pair of its own; both (i, j) and (j, i) are there. The topology is never changed. Inside a row the order is that
+    of the search's cells, not that of j: always the same for the same structure, but another once atoms have moved.
     """
 
-    def __init__(self, first, j, shift, cutoff, positions, cell, pbc):
-        self.first, self.j, self.shift, self.cutoff = first, j, shift, cutoff
+    def __init__(self, first, j, shift, cutoff, positions, cell, pbc, d=None, r=None, start=None):
+        self.first, self.j, self._shift, self.cutoff = first, j, shift, cutoff
         self._positions, self._cell, self._pbc = positions, cell, pbc
-        self._d = self._r = None
+        self._d, self._r, self._start = d, r, start
 
     def __len__(self):
         return len(self.j)
@@ -28,6 +31,8 @@ class Pairs:
 
     def check(self, positions, cell, pbc, cutoff):
         """Raises ValueError unless the list was made for these positions and this cell, with at least this cutoff."""
+        if self._start is not None:
+            raise ValueError(f"pairs: made for {len(self._start) - 1} structures end to end; make those of one with find_pairs(atoms, cutoff)")
         if len(self.first) != len(positions) + 1:
             raise ValueError(f"pairs: made for {len(self.first) - 1} atoms, the structure has {len(positions)}")
         if self.cutoff < cutoff:
@@ -36,15 +41,25 @@ class Pairs:
             raise ValueError("pairs: made for other positions or another cell; make them anew with find_pairs")
 
     @property
+    def start(self):
+        return np.array([0, len(self.first) - 1]) if self._start is None else self._start
+
+    @property
+    def shift(self):
+        if self._shift is None:
+            raise ValueError("pairs: made with shift=False, so that shift is not there; leave that out of find_pairs")
+        return self._shift
+
+    @property
     def i(self):
-        """(m,) int32: the atom each pair belongs to"""
         return np.repeat(np.arange(len(self.first) - 1, dtype=np.int32), np.diff(self.first))
 
     @property
     def d(self):
         if self._d is None:
-            x = self._positions
-            self._d = x[self.j] - x[self.i] + self.shift @ self._cell
+            x, i = self._positions, self.i
+            of = np.searchsorted(self.start, i, "right") - 1
+            self._d = x[self.j] - x[i] + np.einsum("mk,mka->ma", self.shift, self._cell.reshape(-1, 3, 3)[of])
         return self._d
 
     @property
@@ -54,19 +69,26 @@ class Pairs:
         return self._r
 
 
-def find_pairs(atoms, cutoff=6.0):
+def find_pairs(atoms, cutoff=6.0, shift=True, d=False, r=False):
     """All pairs of atoms within a cutoff, by cell list, in time proportional to the number of atoms.
 
-    atoms  : ase.Atoms; any cell (skewed, smaller than the cutoff), periodic in any directions, atoms anywhere
+    atoms  : ase.Atoms; any cell (skewed, smaller than the cutoff), periodic in any directions, atoms anywhere. Or a list of them, of which the pairs are
+             found in one call and lie end to end, the atoms numbered through: for many small structures, where calls take longer than pairs
     cutoff : angstrom
-    Returns Pairs. Raises ValueError for a cutoff <= 0, positions that are not finite, a singular cell.
+    shift  : False leaves it out
+    d, r   : True computes them with the list, which takes half the time of doing it later
+    Returns Pairs. Raises ValueError for a cutoff <= 0, positions that are not finite, a singular cell, atoms more than 1e12 angstrom apart.
     Source: D. Frenkel, B. Smit, Understanding Molecular Simulation, appendix F.
     """
+    cutoff = _check.number("cutoff", cutoff, "angstrom", above=0)
+    if isinstance(atoms, (list, tuple)):
+        return _many(atoms, cutoff, shift, d, r)
     _, x, cell, pbc = _check.atoms(atoms)
-    return _pairs(x, cell, pbc, _check.number("cutoff", cutoff, "angstrom", above=0))
+    return _pairs(x, cell, pbc, cutoff, shift, d, r)
 
 
 _OPEN = [0.0, 0.0, 0.0]
+_NONE = np.empty((0, 3)), np.empty((0, 3)), np.empty(0, bool)  # positions, cell, pbc of no structure
 
 
 def _vectors(cell, pbc):
@@ -74,10 +96,40 @@ def _vectors(cell, pbc):
     return [vector if periodic else _OPEN for vector, periodic in zip(np.asarray(cell).tolist(), np.asarray(pbc).tolist())]
 
 
-def _pairs(positions, cell, pbc, cutoff):
+def _pairs(positions, cell, pbc, cutoff, shift=True, d=False, r=False):
     """find_pairs of checked arrays, which the list keeps copies of"""
-    x, cell, pbc = np.array(positions, float), np.array(_vectors(cell, pbc)), np.array(pbc, np.int32)
-    return Pairs(*_core.find_pairs(x, cell, pbc, cutoff), cutoff, x, cell, pbc)
+    x, cell, pbc = np.array(positions, float), np.array(cell, float), np.array(pbc, np.int32)
+    if not pbc.all():
+        cell[pbc == 0] = 0
+    first, j, shift, d, r = _core.find_pairs(x, cell, pbc, cutoff, shift, d, r)
+    return Pairs(first, j, shift, cutoff, x, cell, pbc, d, r)
+
+
+def _many(structures, cutoff, shift, d, r):
+    start = np.zeros(len(structures) + 1, np.int64)
+    try:  # all at once: a look at each takes as long as some hundred of its pairs
+        x, cell, pbc = (np.concatenate([empty, *parts]) for empty, parts in zip(_NONE, zip(*[(a.positions, a.cell.array, a.pbc) for a in structures]) if structures else [()] * 3))
+        np.cumsum([len(a) for a in structures], out=start[1:])
+        well = x.dtype == cell.dtype == float and len(x) == start[-1] and _check.finite(x) and _check.finite(cell)
+    except (AttributeError, TypeError, ValueError):
+        well = False
+    if not well:
+        for k, a in enumerate(structures):
+            try:
+                _check.atoms(a)
+            except ValueError as e:
+                raise ValueError(f"structure {k}: {e}") from None
+        raise ValueError("atoms: expected a list of ase.Atoms with positions and cells of float64")
+    pbc = pbc.astype(np.int32)
+    cell[pbc == 0] = 0
+    first, j, shift, d, r = _core.find_pairs(x, cell, pbc, cutoff, shift, d, r, start)
+    return Pairs(first, j, shift, cutoff, x, cell, pbc, d, r, start)
+
+
+_SKINS = np.array([0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.2, 1.5, 2.0])
+_FIRST = 6  # of them
+# A search costs as much as this many force calls' looks at the pairs of the list, and the call of it as many looks at one pair.
+_SEARCH, _CALL = 5.0, 7000.0
 
 
 class Verlet:
@@ -85,15 +137,25 @@ class Verlet:
 
     The list holds all pairs within cutoff + skin. As long as no atom has moved by more than skin / 2 since it was made, every pair within
     the cutoff is in it; then it is made anew. Positions must be continuous (not wrapped back into the cell) or it is made more often.
-    cutoff, skin : angstrom
+    cutoff, skin : angstrom. skin None: chosen anew each time the list is made, so that what a step costs is least, with k steps between two searches
+
+            pairs in the list * (1 + search / k)  ~  (1 + skin / cutoff)^3 (1 + search / k(skin))
+
+    k(skin) is when the farthest atom had moved by skin / 2 the last time; for longer skins than there was, as far as it would have come at the same speed.
+    It depends on the positions asked for and on no clock: equal runs stay equal.
     Source: L. Verlet, Phys. Rev. 159, 98 (1967).
     """
 
     def __init__(self, cutoff, skin=0.5):
         self.cutoff = _check.number("cutoff", cutoff, "angstrom", above=0)
-        self.skin = _check.number("skin", skin, "angstrom", at_least=0)
+        self._automatic = skin is None
+        self.skin = float(_SKINS[_FIRST]) if skin is None else _check.number("skin", skin, "angstrom", at_least=0)
         self.rebuilds = 0
         self._list = None
+        self._forget()
+
+    def _forget(self):
+        self._asked, self._moved, self._after = 0, 0.0, []  # times; the largest squared distance so far; times until half of each of _SKINS was passed
 
     def pairs(self, positions, cell, pbc):
         """Pairs that hold every pair with r < cutoff of these positions, and some beyond; d and r are those of the last rebuild."""
@@ -102,8 +164,11 @@ class Verlet:
             cell, pbc = _check.floats("cell", cell), np.asarray(pbc, bool)
             if cell.shape != (3, 3) or pbc.shape != (3,) or np.shape(positions)[1:] != (3,):
                 raise ValueError(f"expected positions (n, 3), cell (3, 3) and pbc (3,), got {np.shape(positions)}, {cell.shape} and {pbc.shape}")
-            self._list, self._box = _pairs(positions, cell, pbc, self.cutoff + self.skin), box
+            if self._automatic and self._moved > 0:
+                self.skin = self._best()
+            self._list, self._box = _pairs(_check.positions(positions), cell, pbc, self.cutoff + self.skin), box
             self.rebuilds += 1
+            self._forget()
         return self._list
 
     @property
@@ -114,4 +179,34 @@ class Verlet:
     def holds(self, positions):
         """Whether the list is good for these positions, (n, 3), in the cell it was made for. (Never for NaN, of which the search then says where.)"""
         x, old = np.ascontiguousarray(positions, float), self._list._positions
-        return x.shape == old.shape and _core.farthest(x, old) <= (self.skin / 2) ** 2
+        if x.shape != old.shape:
+            return False
+        moved = _core.farthest(x, old)
+        if self._automatic:
+            self._asked += 1
+            if moved > self._moved:
+                self._moved = moved
+                while len(self._after) < len(_SKINS) and moved > (_SKINS[len(self._after)] / 2) ** 2:
+                    self._after.append(self._asked)
+        return moved <= (self.skin / 2) ** 2
+
+    def _best(self):
+        """The skin of least cost; one longer than the last at most, for what is longer is a guess"""
+        seen = len(self._after)
+        speed = self._moved**0.5 / self._asked
+        k = np.maximum(1, np.append(self._after[:len(_SKINS)], _SKINS[seen:] / 2 / speed))
+        longest = np.searchsorted(_SKINS, self.skin) + 2
+        search = _SEARCH + _CALL / max(1, len(self._list))
+        return float(_SKINS[((1 + _SKINS / self.cutoff) ** 3 * (1 + search / k))[:longest].argmin()])
+
+    # What it takes to go on as if never stopped
+
+    @property
+    def history(self):
+        """[skin, times asked, largest squared distance, times until half of each skin was passed ...], of the list there is"""
+        return np.array([self.skin, self._asked, self._moved, *self._after], float)
+
+    @history.setter
+    def history(self, history):
+        skin, asked, moved, *after = history.tolist()
+        self.skin, self._asked, self._moved, self._after = skin, int(asked), moved, [int(k) for k in after]

@@ -3,6 +3,7 @@
 fastmd/, by Cython's typed arguments, and once more inside the library."""
 
 import numpy as np
+from cpython.buffer cimport PyBuffer_FillInfo
 from libc.stddef cimport size_t
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy
@@ -61,7 +62,22 @@ cdef extern from "fastmd.h" nogil:
     const char *fastmd_isa()
     const char *fastmd_isa_available(int)
     int fastmd_default_threads()
-    fastmd_pairs *fastmd_find_pairs(int64_t, const double *, const double *, const int *, double)
+    enum:
+        FASTMD_PAIRS_SHIFT
+        FASTMD_PAIRS_D
+        FASTMD_PAIRS_R
+    ctypedef struct fastmd_search:
+        size_t size
+        int64_t structures
+        const int64_t *start
+        const double *x
+        const double *cell
+        const int *pbc
+        double cutoff
+        int fill, threads
+    fastmd_pairs *fastmd_search_pairs(const fastmd_search *)
+    const double *fastmd_pairs_d(const fastmd_pairs *)
+    const double *fastmd_pairs_r(const fastmd_pairs *)
     int64_t fastmd_pairs_count(const fastmd_pairs *)
     const int64_t *fastmd_pairs_first(const fastmd_pairs *)
     const int32_t *fastmd_pairs_j(const fastmd_pairs *)
@@ -119,26 +135,61 @@ def default_threads():
     return fastmd_default_threads()
 
 
-def find_pairs(const double[:, ::1] x, const double[:, ::1] cell, const int[::1] pbc, double cutoff):
-    """first (n+1,) int64, j (m,) int32, shift (m,3) int32"""
+cdef class _List:
+    """Owns a list inside libfastmd; arrays that look into it keep it alive."""
     cdef fastmd_pairs *p
-    cdef int64_t n = x.shape[0], m
-    if x.shape[1] != 3 or cell.shape[0] != 3 or cell.shape[1] != 3 or pbc.shape[0] != 3:
-        raise ValueError("find_pairs: expected positions (n, 3), cell (3, 3), pbc (3,)")
-    cdef const double *px = &x[0, 0] if n else NULL
+
+    def __dealloc__(self):
+        fastmd_free_pairs(self.p)
+
+    cdef _array(self, const void *numbers, Py_ssize_t n, Py_ssize_t width, dtype):
+        cdef _Numbers part
+        if numbers == NULL:
+            return None
+        if n == 0:
+            return np.empty(0, dtype).reshape(-1, width) if width == 3 else np.empty(0, dtype)
+        part = _Numbers.__new__(_Numbers)
+        part.owner, part.numbers, part.size = self, <void *>numbers, n * width * dtype.itemsize
+        a = np.frombuffer(part, dtype)
+        return a.reshape(n, 3) if width == 3 else a
+
+
+cdef class _Numbers:
+    cdef _List owner
+    cdef void *numbers
+    cdef Py_ssize_t size
+
+    def __getbuffer__(self, Py_buffer *buffer, int flags):
+        PyBuffer_FillInfo(buffer, self, self.numbers, self.size, 0, flags)
+
+
+_int32, _int64, _float64 = np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.float64)
+
+
+def find_pairs(const double[:, ::1] x, const double[:, ::1] cell, const int[::1] pbc, double cutoff, bint shift, bint d, bint r, const int64_t[::1] start=None):
+    """first (n+1,) int64, j (m,) int32, shift (m, 3) int32, d (m, 3), r (m,). What is not wanted is None.
+    start : several structures lie end to end, this says where; cell is then (3 structures, 3) and pbc (3 structures,)"""
+    cdef fastmd_search s
+    cdef int64_t[2] one = [0, x.shape[0]]
+    cdef const int64_t *begin = &one[0] if start is None else &start[0]
+    cdef _List found = _List.__new__(_List)
+    cdef int64_t m
+    s.size, s.structures, s.cutoff, s.threads = sizeof(fastmd_search), 1 if start is None else start.shape[0] - 1, cutoff, 0
+    s.fill = FASTMD_PAIRS_SHIFT * shift + FASTMD_PAIRS_D * d + FASTMD_PAIRS_R * r
+    if s.structures < 0 or x.shape[0] != begin[s.structures] or x.shape[1] != 3 or cell.shape[0] != 3 * s.structures or cell.shape[1] != 3 or pbc.shape[0] != 3 * s.structures:
+        raise ValueError("find_pairs: expected positions (n, 3), and for each structure cell (3, 3) and pbc (3,)")
+    s.start = begin
+    s.x = &x[0, 0] if x.shape[0] else NULL
+    s.cell = &cell[0, 0] if s.structures else NULL
+    s.pbc = &pbc[0] if s.structures else NULL
     with nogil:
-        p = fastmd_find_pairs(n, px if n else &cell[0, 0], &cell[0, 0], &pbc[0], cutoff)
-    if p == NULL:
+        found.p = fastmd_search_pairs(&s)
+    if found.p == NULL:
         _raise()
-    try:
-        m = fastmd_pairs_count(p)
-        first, j, shift = np.empty(n + 1, np.int64), np.empty(m, np.int32), np.empty((m, 3), np.int32)
-        _copy(first, fastmd_pairs_first(p), (n + 1) * 8)
-        _copy(j, fastmd_pairs_j(p), m * 4)
-        _copy(shift, fastmd_pairs_shift(p), m * 12)
-    finally:
-        fastmd_free_pairs(p)
-    return first, j, shift
+    m = fastmd_pairs_count(found.p)
+    return (found._array(fastmd_pairs_first(found.p), x.shape[0] + 1, 1, _int64), found._array(fastmd_pairs_j(found.p), m, 1, _int32),
+            found._array(fastmd_pairs_shift(found.p), m, 3, _int32), found._array(fastmd_pairs_d(found.p), m, 3, _float64),
+            found._array(fastmd_pairs_r(found.p), m, 1, _float64))
 
 
 cdef _copy(array, const void *source, size_t n):

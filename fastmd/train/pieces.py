@@ -106,7 +106,7 @@ def measure(descriptor, structures):
     """[Size] of each structure"""
     found = []
     for s in structures:
-        pairs = find_pairs(s.atoms, descriptor.cutoff)
+        pairs = find_pairs(s.atoms, descriptor.cutoff, shift=False)
         kinds = species(s.atoms.get_chemical_symbols(), descriptor.elements)
         found.append(Size(len(s.atoms), len(pairs), descriptor.cache_bytes(descriptor.layout(kinds), kinds, pairs.first)))
     return found

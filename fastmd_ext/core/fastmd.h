@@ -43,7 +43,28 @@ FASTMD_API int64_t fastmd_pairs_count(const fastmd_pairs *);
 FASTMD_API const int64_t *fastmd_pairs_first(const fastmd_pairs *); /* n+1 */
 FASTMD_API const int32_t *fastmd_pairs_j(const fastmd_pairs *);     /* m */
 FASTMD_API const int32_t *fastmd_pairs_shift(const fastmd_pairs *); /* m x 3 */
-FASTMD_API void fastmd_free_pairs(fastmd_pairs *);
+FASTMD_API void fastmd_free_pairs(fastmd_pairs *);  /* its memory serves the next list */
+/* The same for one structure or many, laid end to end: atoms are numbered through, first has an entry for each and one more. Rows are in the order
+ * of the atoms; inside a row the order is that of the cells of the search, not that of j: the same for the same structure, whatever the threads. */
+enum {
+  FASTMD_PAIRS_SHIFT = 1, /* what is wanted beside first and j; the rest is NULL */
+  FASTMD_PAIRS_D = 2,
+  FASTMD_PAIRS_R = 4
+};
+typedef struct fastmd_search {
+  size_t size;            /* set it to sizeof the struct: later versions only append */
+  int64_t structures;
+  const int64_t *start;   /* structures+1: the first atom of each; start[0] = 0 */
+  const double *x;        /* of all atoms, x 3 */
+  const double *cell;     /* structures x 3 x 3; may be NULL where nothing is periodic */
+  const int *pbc;         /* structures x 3 */
+  double cutoff;
+  int fill;               /* FASTMD_PAIRS_..., added up */
+  int threads;            /* 0: the default */
+} fastmd_search;
+FASTMD_API fastmd_pairs *fastmd_search_pairs(const fastmd_search *);
+FASTMD_API const double *fastmd_pairs_d(const fastmd_pairs *);      /* m x 3 */
+FASTMD_API const double *fastmd_pairs_r(const fastmd_pairs *);      /* m */
 
 /* ---- a potential ------------------------------------------------------------------------------------------- */
 typedef struct fastmd_potential fastmd_potential;

@@ -30,6 +30,56 @@ struct Work {
   int64_t clash_atom, clash_edge;  // out: two atoms on top of each other, or -1
 };
 
+// The neighbour search of one structure as near.hpp sees it; pairs.hpp makes it.
+struct Site {        // an atom, in the order of the bins
+  double x[3];       // as given
+  int32_t wrap[3];   // by how many lattice vectors it was moved to come into the cell
+  int32_t atom;
+};
+struct Bins {
+  double basis[9], shift_of[9];  // lattice vectors, open directions made up; the same with zeros there
+  int64_t count[3];  // bins along each lattice vector
+  int32_t reach[3];  // how many bins a cutoff goes
+  int32_t periodic[3];
+  int32_t most[3];   // images reach from -most to most; one stands as the bit field image + most, at bit `at`, `bits` long
+  int32_t at[3], bits[3];
+  double cutoff;
+  int64_t *start;    // bins + 1: the sites of a bin
+  double *x, *y, *z; // of the sites, moved into the cell; SITES_PAST numbers beyond the last
+  Site *site;
+};
+constexpr int64_t SITES_PAST = 16;
+
+struct Row {         // the neighbours of an atom among what was found
+  int64_t from;
+  int32_t n, site, chunk;
+};
+struct Found {       // as the search leaves it, rows in the order of the bins
+  int32_t *site;
+  uint32_t *image;
+};
+struct Search {      // bins [bin, end)
+  const Bins *bins;
+  int64_t bin, end;
+  int32_t chunk;
+  Found found;
+  int64_t used, room;       // of found
+  void *scratch;            // candidates: 5 numbers of 4 bytes each
+  int64_t candidates_room;
+  int64_t want_candidates;  // out: > 0 where these do not fit; found must grow where they do. `bin` says where to go on
+  Row *rows;                // by atom
+};
+struct Fill {        // atoms [i0, i1) of one structure
+  const Bins *bins;
+  const Row *rows;          // by atom of the structure
+  const Found *found;       // by chunk
+  const int64_t *first;     // by atom
+  int64_t i0, i1;
+  int32_t add;              // to the numbers of neighbours
+  int32_t *j, *shift;       // NULL: not wanted, but j
+  double *d, *r;
+};
+
 struct Kernels {
   const char *name;
   struct Arithmetic {
@@ -38,6 +88,8 @@ struct Kernels {
   } float64, float32;  // float32: Want::energy only
   // the network of one element alone, for atoms [i0, i1): G (n x functions) -> E (n), dE/dG (n x functions)
   void (*network)(const Plan &, int element, int64_t i0, int64_t i1, const double *G, double *E, double *dG, void *workspace);
+  bool (*search)(Search &);  // false: more room, please
+  void (*fill)(const Fill &);
 };
 
 }  // namespace fastmd

@@ -359,6 +359,10 @@ struct Call {
   }
 };
 
+// The memory of the list that was freed last, for the next one
+constexpr size_t LEFT_OVER = size_t(128) << 20;
+std::atomic<fastmd_pairs *> left_over{nullptr};
+
 const Document *document(const fastmd_potential *p) { return p ? &p->potential.doc : nullptr; }
 const ElementText *element(const fastmd_potential *p, int e) { return p && e >= 0 && e < int(p->potential.doc.elements.size()) ? &p->potential.doc.elements[e] : nullptr; }
 
@@ -392,26 +396,50 @@ int fastmd_default_threads(void) {
 }
 
 fastmd_pairs *fastmd_find_pairs(int64_t n, const double *x, const double *cell, const int *pbc, double cutoff) {
+  const int64_t start[2] = {0, n};
+  const fastmd_search s = {sizeof s, 1, start, x, cell, pbc, cutoff, FASTMD_PAIRS_SHIFT, 0};
+  return fastmd_search_pairs(&s);
+}
+fastmd_pairs *fastmd_search_pairs(const fastmd_search *given) {
   fastmd_pairs *out = nullptr;
   guarded([&] {
-    if (n < 0 || n > INT32_MAX || (n && !x) || !pbc) throw std::invalid_argument("n, x or pbc is missing or out of range");
-    const bool periodic = pbc[0] || pbc[1] || pbc[2];
-    if (periodic && !cell) throw std::invalid_argument("cell is NULL but pbc is set");
-    if (!(cutoff > 0) || !std::isfinite(cutoff)) throw std::invalid_argument("cutoff must be > 0 angstrom and finite");
-    check_finite(x, 3 * n, "positions");
-    if (periodic) check_finite(cell, 9, "cell");
-    auto p = std::make_unique<fastmd_pairs>();
-    find_pairs(n, x, cell, pbc, cutoff, p->list);
+    const fastmd_search s = whole(given, sizeof *given, "search");
+    if (s.structures < 0 || !s.start || s.start[0] != 0) throw std::invalid_argument("structures or start is missing or out of range");
+    if (!(s.cutoff > 0) || !std::isfinite(s.cutoff)) throw std::invalid_argument("cutoff must be > 0 angstrom and finite");
+    if (s.structures && !s.pbc) throw std::invalid_argument("pbc is NULL");
+    static const double open[9] = {};
+    std::vector<pairs_detail::Structure> many(s.structures > 1 ? s.structures : 0);
+    pairs_detail::Structure one{}, *structures = s.structures > 1 ? many.data() : &one;
+    for (int64_t k = 0; k < s.structures; k++) {
+      const int *pbc = s.pbc + 3 * k;
+      const bool periodic = pbc[0] || pbc[1] || pbc[2];
+      if (s.start[k + 1] < s.start[k] || s.start[k + 1] > INT32_MAX) throw std::invalid_argument("n, or start, is out of range");
+      if (periodic && !s.cell) throw std::invalid_argument("cell is NULL but pbc is set");
+      if (periodic) check_finite(s.cell + 9 * k, 9, "cell");
+      structures[k] = {s.start[k + 1] - s.start[k], s.x + 3 * s.start[k], periodic ? s.cell + 9 * k : open, pbc};
+    }
+    const int64_t n = s.start[s.structures];
+    if (n && !s.x) throw std::invalid_argument("x is NULL");
+    check_finite(s.x, 3 * n, "positions");
+    std::unique_ptr<fastmd_pairs> p(left_over.exchange(nullptr));
+    if (!p) p = std::make_unique<fastmd_pairs>();
+    p->list.has_shift = s.fill & FASTMD_PAIRS_SHIFT, p->list.has_d = s.fill & FASTMD_PAIRS_D, p->list.has_r = s.fill & FASTMD_PAIRS_R;
+    find_pairs(*kernels(), s.structures, structures, s.start, s.cutoff, s.start[s.structures] <= pairs_detail::CHUNK_SITES ? 1 : s.threads > 0 ? s.threads : fastmd_default_threads(), p->list);
     out = p.release();
     return 0;
   });
   return out;
 }
-int64_t fastmd_pairs_count(const fastmd_pairs *p) { return p ? int64_t(p->list.j.size()) : 0; }
-const int64_t *fastmd_pairs_first(const fastmd_pairs *p) { return p ? p->list.first.data() : nullptr; }
-const int32_t *fastmd_pairs_j(const fastmd_pairs *p) { return p ? p->list.j.data() : nullptr; }
-const int32_t *fastmd_pairs_shift(const fastmd_pairs *p) { return p ? p->list.shift.data() : nullptr; }
-void fastmd_free_pairs(fastmd_pairs *p) { delete p; }
+int64_t fastmd_pairs_count(const fastmd_pairs *p) { return p ? p->list.m : 0; }
+const int64_t *fastmd_pairs_first(const fastmd_pairs *p) { return p ? p->list.first.get<int64_t>() : nullptr; }
+const int32_t *fastmd_pairs_j(const fastmd_pairs *p) { return p ? p->list.j.get<int32_t>() : nullptr; }
+const int32_t *fastmd_pairs_shift(const fastmd_pairs *p) { return p && p->list.has_shift ? p->list.shift.get<int32_t>() : nullptr; }
+const double *fastmd_pairs_d(const fastmd_pairs *p) { return p && p->list.has_d ? p->list.d.get<double>() : nullptr; }
+const double *fastmd_pairs_r(const fastmd_pairs *p) { return p && p->list.has_r ? p->list.r.get<double>() : nullptr; }
+void fastmd_free_pairs(fastmd_pairs *p) {
+  if (p && p->list.size() <= LEFT_OVER) p = left_over.exchange(p);
+  delete p;
+}
 
 fastmd_potential *fastmd_parse(const char *text, size_t size, const char *name) {
   fastmd_potential *out = nullptr;

@@ -1,20 +1,56 @@
 // pairs.hpp: neighbour search by cell list: a full list, every periodic image its own pair, work proportional to the number of atoms.
-// Any cell (skewed, thinner than the cutoff), any mix of periodic and open directions, atoms anywhere.
+// Any cell (skewed, thinner than the cutoff), any mix of periodic and open directions, atoms anywhere; one structure or many, laid end to end.
 //
-// Atoms are binned by their fractional coordinates, in float64. Bins only propose: whether a pair is within the cutoff is decided on
-// d = x[j] - x[i] + shift @ cell, computed from the positions as given, so the list is exactly what brute force finds.
+// Here atoms are put into bins by their fractional coordinates, in float64, and the work is cut into chunks; near.hpp has the distances.
+// Bins only propose: whether a pair is within the cutoff is decided on d = x[j] - x[i] + shift @ cell, computed from the positions as given,
+// so the list is exactly what brute force finds. An atom's row does not depend on the chunks, hence not on the threads.
 #pragma once
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
+#include <exception>
+#include <new>
 #include <stdexcept>
-#include <vector>
+#include <string>
+#include "kernels.hpp"
+#include "parallel.hpp"
 
 namespace fastmd {
 
-struct PairList {
-  std::vector<int64_t> first;
-  std::vector<int32_t> j, shift;
+// Memory that grows, and is kept from call to call: pages that are new to a process take longer than the search.
+class Room {
+ public:
+  Room() = default;
+  Room(const Room &) = delete;
+  Room &operator=(const Room &) = delete;
+  ~Room() { std::free(memory_); }
+  size_t size() const { return size_; }
+  void swap(Room &other) { std::swap(memory_, other.memory_), std::swap(size_, other.size_); }
+  void release() { std::free(memory_), memory_ = nullptr, size_ = 0; }
+  template <class T> T *get() const { return (T *)memory_; }
+  template <class T> T *hold(int64_t n) {  // what was in it may be lost
+    if (size_t(n) * sizeof(T) > size_) {
+      release();
+      grow(size_t(n) * sizeof(T));
+    }
+    return (T *)memory_;
+  }
+  template <class T> T *keep(int64_t n) {  // what was in it stays
+    if (size_t(n) * sizeof(T) > size_) grow(size_t(n) * sizeof(T));
+    return (T *)memory_;
+  }
+
+ private:
+  void grow(size_t bytes) {
+    if (bytes > size_t(PTRDIFF_MAX) / 2) throw std::bad_alloc();
+    bytes = bytes + 256;
+    void *fresh = std::realloc(memory_, bytes);
+    if (!fresh) throw std::bad_alloc();
+    memory_ = fresh, size_ = bytes;
+  }
+  void *memory_ = nullptr;
+  size_t size_ = 0;
 };
 
 namespace pairs_detail {
@@ -64,163 +100,249 @@ inline void basis(const double *cell, const int *pbc, Vec B[3]) {
   }
 }
 
-}  // namespace pairs_detail
 
-inline void find_pairs(int64_t n, const double *x, const double *cell, const int *pbc, double cutoff, PairList &out) {
-  using namespace pairs_detail;
+constexpr double FARTHEST = 1e12;   // angstrom between atoms; float64 has ten thousandths of one left there
+constexpr int64_t PER_BIN = 8;      // atoms in a bin: fewer are tried in vain where bins are smaller, but more bins take longer to go through
+constexpr int PAIR_CHUNKS = 16;
+constexpr int64_t CHUNK_SITES = 512;
+
+struct Structure {
+  int64_t n;
+  const double *x, *cell;
+  const int *pbc;
+};
+
+struct ChunkRooms {
+  Room numbers, start, found_site, found_image, candidates;
+};
+
+inline double bins_along(double width, double size) { return std::max(1.0, std::min(std::floor(width / size), 1e6)); }
+
+// Bins for a structure, its sites in their order. Memory: rooms for what lasts as long as the search, `site` for what is needed to fill the list.
+inline void make_bins(const Structure &s, double cutoff, ChunkRooms &rooms, Site *site, Bins &out) {
+  const int64_t n = s.n;
+  const double *x = s.x;
+  const int *pbc = s.pbc;
   Vec B[3], R[3];  // basis; reciprocal: fractional coordinate k = R[k] . x
-  basis(cell, pbc, B);
+  basis(s.cell, pbc, B);
   const double volume = dot(B[0], cross(B[1], B[2]));
   if (!(std::fabs(volume) > 1e-12 * norm(B[0]) * norm(B[1]) * norm(B[2]))) throw std::invalid_argument("cell: the lattice vectors lie in a plane, so the cell is singular");
-  for (int k = 0; k < 3; k++) R[k] = times(cross(B[(k + 1) % 3], B[(k + 2) % 3]), 1 / volume);
+  for (int k = 0; k < 3; k++) {
+    R[k] = times(cross(B[(k + 1) % 3], B[(k + 2) % 3]), 1 / volume);
+    for (int a = 0; a < 3; a++) out.basis[3 * k + a] = B[k][a], out.shift_of[3 * k + a] = pbc[k] ? B[k][a] : 0;
+  }
 
   // Periodic directions: fractions in [0, 1], `wrap` says by how many cells an atom was moved. Open ones: measured from the lowest atom.
-  std::vector<Vec> y(n);       // positions, wrapped
-  std::vector<int32_t> wrap(3 * n);
-  std::vector<Vec> fraction(n);
+  double *y[3], *fraction[3];
+  double *numbers = rooms.numbers.hold<double>(6 * (n + SITES_PAST) + n);
+  for (int k = 0; k < 3; k++) y[k] = numbers + k * (n + SITES_PAST), fraction[k] = numbers + (3 + k) * (n + SITES_PAST);
+  int64_t *bin = (int64_t *)(numbers + 6 * (n + SITES_PAST));
   double low[3], span[3], width[3];  // width: between opposite faces
   for (int k = 0; k < 3; k++) {
-    double high = low[k] = n ? dot(R[k], {{x[0], x[1], x[2]}}) : 0;
+    const double r0 = R[k][0], r1 = R[k][1], r2 = R[k][2];
+    double *f = fraction[k], l = 0, h = 0;
     for (int64_t i = 0; i < n; i++) {
-      const double f = dot(R[k], {{x[3 * i], x[3 * i + 1], x[3 * i + 2]}});
-      fraction[i][k] = f;
-      low[k] = std::min(low[k], f), high = std::max(high, f);
+      f[i] = r0 * x[3 * i] + r1 * x[3 * i + 1] + r2 * x[3 * i + 2];
+      l = i ? std::min(l, f[i]) : f[i], h = i ? std::max(h, f[i]) : f[i];
     }
     if (pbc[k]) {
-      if (std::fabs(low[k]) > 1e6 || std::fabs(high) > 1e6) throw std::invalid_argument("positions: an atom is more than a million cells away from the origin; wrap the positions");
+      if (std::fabs(l) > 1e6 || std::fabs(h) > 1e6) throw std::invalid_argument("positions: an atom is more than a million cells away from the origin; wrap the positions");
       low[k] = 0, span[k] = 1;
     } else {
-      span[k] = std::max(high - low[k], 1e-3 * cutoff);
+      low[k] = l, span[k] = std::max(h - l, 1e-3 * cutoff);
     }
     width[k] = span[k] / norm(R[k]);
-  }
-  for (int64_t i = 0; i < n; i++) {
-    y[i] = {{x[3 * i], x[3 * i + 1], x[3 * i + 2]}};
-    for (int k = 0; k < 3; k++) {
-      const double w = pbc[k] ? std::floor(fraction[i][k]) : 0;
-      wrap[3 * i + k] = int32_t(w);
-      fraction[i][k] = (fraction[i][k] - w - low[k]) / span[k];
-      for (int a = 0; a < 3; a++) y[i][a] -= w * B[k][a];
-    }
+    if (n > 1 && !((pbc[k] ? norm(B[k]) : h - l) < FARTHEST)) throw std::invalid_argument("positions: atoms are more than 1e12 angstrom apart; is the unit right?");
   }
 
-  // Bins of half a cutoff, fewer where the atoms are spread thin, so that memory stays proportional to the atoms.
-  int64_t bins[3];
-  int reach[3];
-  for (int k = 0; k < 3; k++) bins[k] = int64_t(std::max(1.0, std::min(std::floor(width[k] / (0.5 * cutoff)), 1e6)));
+  // Bins of a cutoff, half of that along the last direction; smaller where atoms are dense; larger where they are spread thin, so that memory stays
+  // proportional to the atoms.
+  int64_t *bins = out.count;
+  for (int k = 0; k < 3; k++) bins[k] = int64_t(bins_along(width[k], k < 2 ? cutoff : 0.5 * cutoff));
   while (bins[0] * bins[1] * bins[2] > 4 * n + 64) {
     int64_t &b = *std::max_element(bins, bins + 3);
     b = (b + 1) / 2;
   }
+  while (bins[0] * bins[1] * bins[2] * PER_BIN < n) {
+    int widest = 0;
+    for (int k = 1; k < 3; k++)
+      if (width[k] * bins[widest] > width[widest] * bins[k]) widest = k;
+    if (width[widest] < 0.5 * cutoff * bins[widest]) break;
+    bins[widest] *= 2;
+  }
   double images = 1;
+  int used = 0;
   for (int k = 0; k < 3; k++) {
     const double m = std::ceil(cutoff * (1 + 1e-9) * double(bins[k]) / width[k]);
     images *= pbc[k] ? 2 * m / double(bins[k]) + 1 : 1;
-    if (!(m < 1e5) || images > 1e7) throw std::invalid_argument("cell: so thin against the cutoff that more than ten million images are within reach; is the unit right?");
-    reach[k] = int(pbc[k] ? m : std::min<double>(m, double(bins[k] - 1)));
+    if (!(m < 1e5) && pbc[k]) images = HUGE_VAL;
+    out.reach[k] = images <= 1e7 ? int32_t(pbc[k] ? m : std::min<double>(m, double(bins[k] - 1))) : 0;
+    out.periodic[k] = pbc[k] != 0;
+    out.most[k] = pbc[k] ? int32_t((out.reach[k] + bins[k] - 1) / bins[k]) : 0;
+    out.at[k] = used;
+    out.bits[k] = 0;
+    while ((1 << out.bits[k]) < 2 * out.most[k] + 1) out.bits[k]++;
+    used += out.bits[k];
   }
+  if (!(images <= 1e7) || used > 31) throw std::invalid_argument("cell: so thin against the cutoff that more than ten million images are within reach; is the unit right?");
+
   const int64_t n_bins = bins[0] * bins[1] * bins[2];
-  std::vector<int64_t> start(n_bins + 1), bin(n);
+  int64_t *start = rooms.start.hold<int64_t>(n_bins + 2);
+  std::fill_n(start, n_bins + 2, 0);
+  start++;  // counted one further on, so that start[b] is where the next site of bin b goes while they are placed, and where b begins in the end
+  double scale[3];
+  for (int k = 0; k < 3; k++) scale[k] = double(bins[k]) / span[k];
   for (int64_t i = 0; i < n; i++) {
     int64_t b = 0;
-    for (int k = 0; k < 3; k++) b = b * bins[k] + std::min(bins[k] - 1, std::max<int64_t>(0, int64_t(fraction[i][k] * double(bins[k]))));
-    bin[i] = b;
-    start[b + 1]++;
-  }
-  for (int64_t b = 0; b < n_bins; b++) start[b + 1] += start[b];
-  std::vector<int32_t> atom(n);
-  std::vector<double> X(n), Y(n), Z(n);
-  {
-    std::vector<int64_t> next(start.begin(), start.end() - 1);
-    for (int64_t i = 0; i < n; i++) {
-      const int64_t q = next[bin[i]]++;
-      atom[q] = int32_t(i);
-      X[q] = y[i][0], Y[q] = y[i][1], Z[q] = y[i][2];
+    for (int k = 0; k < 3; k++) {
+      double f = fraction[k][i];
+      if (pbc[k]) f -= std::floor(f);
+      else f -= low[k];
+      b = b * bins[k] + std::min(bins[k] - 1, std::max<int64_t>(0, int64_t(f * scale[k])));
     }
+    bin[i] = b;
+    start[b]++;
+  }
+  for (int64_t b = 0, at = 0; b < n_bins; b++) {
+    const int64_t here = start[b];
+    start[b] = at, at += here;
+  }
+  for (int64_t i = 0; i < n; i++) {
+    const int64_t q = start[bin[i]]++;
+    Site &to = site[q];
+    double w[3];
+    for (int k = 0; k < 3; k++) to.x[k] = x[3 * i + k], w[k] = pbc[k] ? std::floor(fraction[k][i]) : 0, to.wrap[k] = int32_t(w[k]);
+    to.atom = int32_t(i);
+    for (int a = 0; a < 3; a++) y[a][q] = x[3 * i + a] - (w[0] * B[0][a] + w[1] * B[1][a] + w[2] * B[2][a]);
+  }
+  for (int a = 0; a < 3; a++) std::fill_n(y[a] + n, SITES_PAST, 0.0);  // read with the last vector, and passed over
+  out.x = y[0], out.y = y[1], out.z = y[2], out.site = site, out.cutoff = cutoff;
+  out.start = start - 1;  // one further on they have all moved to where the next bin begins
+}
+
+// Searches bins [from, to) of a structure; what it finds goes behind the `used` there are.
+inline void search_bins(const Kernels &kernels, const Bins &bins, int64_t from, int64_t to, int chunk, ChunkRooms &rooms, int64_t &used, Row *rows) {
+  Search w{};
+  w.bins = &bins, w.bin = from, w.end = to, w.chunk = chunk, w.rows = rows;
+  int64_t room = int64_t(std::min(rooms.found_site.size(), rooms.found_image.size()) / 4), candidates = std::max<int64_t>(1024, int64_t(rooms.candidates.size() / 20));
+  for (w.used = used;;) {
+    w.found = {rooms.found_site.keep<int32_t>(room), rooms.found_image.keep<uint32_t>(room)};
+    w.room = room;
+    w.scratch = rooms.candidates.hold<float>(5 * candidates), w.candidates_room = candidates;
+    if (kernels.search(w)) break;
+    if (w.want_candidates) candidates = w.want_candidates;
+    else room = 2 * room + 4 * candidates;
+    if (candidates > int64_t(1) << 30) throw std::bad_alloc();
+  }
+  used = w.used;
+}
+
+// What a search needs and the next one needs again
+class Searching {
+ public:
+  // The rows of all structures, which lie end to end; first has an entry more than there are atoms.
+  void search(const Kernels &kernels, int64_t n_structures, const Structure *structures, const int64_t *begin, double cutoff, int threads, int64_t *first) {
+    const int64_t n = begin[n_structures];
+    site_ = sites_.hold<Site>(n), row_ = rows_.hold<Row>(n), bins_ = bin_sets_.hold<Bins>(n_structures);
+    chunks_ = int(std::max<int64_t>(1, std::min<int64_t>(PAIR_CHUNKS, n / CHUNK_SITES)));
+    threads_ = threads;
+    std::fill_n(used_, PAIR_CHUNKS, 0);
+    if (n_structures == 1) {
+      make_bins(structures[0], cutoff, chunk_[0], site_, bins_[0]);
+      const Bins &bins = bins_[0];
+      const int64_t n_bins = bins.count[0] * bins.count[1] * bins.count[2];
+      each_chunk([&](int c) {
+        auto bound = [&](int k) { return k == chunks_ ? n_bins : std::lower_bound(bins.start, bins.start + n_bins, n * k / chunks_) - bins.start; };
+        search_bins(kernels, bins, bound(c), bound(c + 1), c, chunk_[c], used_[c], row_);
+      });
+    } else {
+      each_chunk([&](int c) {
+        for (int64_t k = n_structures * c / chunks_; k < n_structures * (c + 1) / chunks_; k++) {
+          try {
+            make_bins(structures[k], cutoff, chunk_[c], site_ + begin[k], bins_[k]);
+          } catch (const std::invalid_argument &e) {
+            throw std::invalid_argument("structure " + std::to_string(k) + ": " + e.what());
+          }
+          search_bins(kernels, bins_[k], 0, bins_[k].count[0] * bins_[k].count[1] * bins_[k].count[2], c, chunk_[c], used_[c], row_ + begin[k]);
+        }
+      });
+    }
+    for (int c = 0; c < chunks_; c++) found_[c] = {chunk_[c].found_site.get<int32_t>(), chunk_[c].found_image.get<uint32_t>()};
+    first[0] = 0;
+    for (int64_t i = 0; i < n; i++) first[i + 1] = first[i] + row_[i].n;
   }
 
-  const double cut2 = cutoff * cutoff, near2 = cut2 * (1 + 1e-6) + 1e-9;  // near2: what rounding may hide is looked at exactly
-  std::vector<int32_t> found_j, found_shift;
-  std::vector<int64_t> found_at(n), found_n(n, 0);
-  struct Stretch {
-    int64_t from, to;
-    int32_t image[3];
-    Vec move;
-  };
-  std::vector<Stretch> stretches;
-  std::vector<double> r2;
-  auto floor_div = [](int64_t a, int64_t b) { return a >= 0 ? a / b : -((-a + b - 1) / b); };
-  for (int64_t b = 0; b < n_bins; b++) {
-    if (start[b] == start[b + 1]) continue;
-    // The neighbouring bins as stretches of atoms: along the last direction bins lie one after the other, cut where an image begins.
-    const int64_t at[3] = {b / (bins[1] * bins[2]), b / bins[2] % bins[1], b % bins[2]};
-    stretches.clear();
-    auto range = [&](int k, int64_t &lo, int64_t &hi) {
-      lo = at[k] - reach[k], hi = at[k] + reach[k];
-      if (!pbc[k]) lo = std::max<int64_t>(lo, 0), hi = std::min(hi, bins[k] - 1);
-    };
-    int64_t l0, h0, l1, h1, l2, h2;
-    range(0, l0, h0), range(1, l1, h1), range(2, l2, h2);
-    for (int64_t p = l0; p <= h0; p++)
-      for (int64_t q = l1; q <= h1; q++)
-        for (int64_t s = l2; s <= h2;) {
-          Stretch t;
-          const int64_t m[3] = {floor_div(p, bins[0]), floor_div(q, bins[1]), floor_div(s, bins[2])};
-          const int64_t last = std::min(h2, (m[2] + 1) * bins[2] - 1);
-          const int64_t line = ((p - m[0] * bins[0]) * bins[1] + (q - m[1] * bins[1])) * bins[2] - m[2] * bins[2];
-          t.from = start[line + s], t.to = start[line + last + 1];
-          for (int k = 0; k < 3; k++) t.image[k] = int32_t(m[k]);
-          for (int a = 0; a < 3; a++) t.move[a] = double(m[0]) * B[0][a] + double(m[1]) * B[1][a] + double(m[2]) * B[2][a];
-          if (t.from < t.to) stretches.push_back(t);
-          s = last + 1;
-        }
-    for (int64_t c = start[b]; c < start[b + 1]; c++) {
-      const int64_t i = atom[c];
-      found_at[i] = int64_t(found_j.size());
-      for (const Stretch &t : stretches) {
-        const int64_t len = t.to - t.from;
-        if (int64_t(r2.size()) < len) r2.resize(len);
-        const double ax = X[c] - t.move[0], ay = Y[c] - t.move[1], az = Z[c] - t.move[2];
-        const double *px = &X[t.from], *py = &Y[t.from], *pz = &Z[t.from];
-        double *r = r2.data();
-        for (int64_t q = 0; q < len; q++) {
-          const double dx = px[q] - ax, dy = py[q] - ay, dz = pz[q] - az;
-          r[q] = dx * dx + dy * dy + dz * dz;
-        }
-        for (int64_t q = 0; q < len; q++) {
-          if (!(r[q] < near2)) continue;
-          const int64_t j = atom[t.from + q];
-          int32_t shift[3];
-          for (int k = 0; k < 3; k++) shift[k] = t.image[k] - wrap[3 * j + k] + wrap[3 * i + k];
-          if (i == j && !shift[0] && !shift[1] && !shift[2]) continue;
-          double exact = 0;
-          for (int a = 0; a < 3; a++) {
-            double d = x[3 * j + a] - x[3 * i + a];
-            if (pbc[0] || pbc[1] || pbc[2]) {
-              double s = 0;  // shift is 0 along open directions, whatever the cell holds there
-              for (int k = 0; k < 3; k++)
-                if (pbc[k]) s += shift[k] * cell[3 * k + a];
-              d += s;
-            }
-            exact += d * d;
-          }
-          if (!(exact < cut2)) continue;
-          found_j.push_back(int32_t(j));
-          found_shift.insert(found_shift.end(), shift, shift + 3);
-        }
+  // d, r and shift: NULL where they are not wanted
+  void fill(const Kernels &kernels, int64_t n_structures, const int64_t *begin, const int64_t *first, int32_t *j, int32_t *shift, double *d, double *r) {
+    each_chunk([&](int c) {
+      const int64_t n = begin[n_structures], from = n * c / chunks_, to = n * (c + 1) / chunks_;
+      for (int64_t k = std::upper_bound(begin, begin + n_structures + 1, from) - begin - 1; k < n_structures && begin[k] < to; k++) {
+        const int64_t b = begin[k];
+        kernels.fill({&bins_[k], row_ + b, found_, first + b, std::max<int64_t>(from - b, 0), std::min(to, begin[k + 1]) - b, int32_t(b), j, shift, d, r});
       }
-      found_n[i] = int64_t(found_j.size()) - found_at[i];
-    }
+    });
   }
-  // Bin order -> atom order.
-  out.first.assign(n + 1, 0);
-  for (int64_t i = 0; i < n; i++) out.first[i + 1] = out.first[i] + found_n[i];
-  out.j.resize(found_j.size());
-  out.shift.resize(found_shift.size());
-  for (int64_t i = 0; i < n; i++) {
-    std::copy_n(found_j.begin() + found_at[i], found_n[i], out.j.begin() + out.first[i]);
-    std::copy_n(found_shift.begin() + 3 * found_at[i], 3 * found_n[i], out.shift.begin() + 3 * out.first[i]);
+
+  // Gives back what would be much to keep.
+  void trim() {
+    size_t held = sites_.size() + rows_.size() + bin_sets_.size();
+    for (ChunkRooms &c : chunk_) held += c.numbers.size() + c.start.size() + c.found_site.size() + c.found_image.size() + c.candidates.size();
+    if (held <= KEPT) return;
+    sites_.release(), rows_.release(), bin_sets_.release();
+    for (ChunkRooms &c : chunk_) c.numbers.release(), c.start.release(), c.found_site.release(), c.found_image.release(), c.candidates.release();
   }
+
+ private:
+  static constexpr size_t KEPT = size_t(64) << 20;
+  template <class F> void each_chunk(const F &work) {  // pieces of the pool must not throw
+    std::exception_ptr wrong[PAIR_CHUNKS];
+    Pool::run(chunks_, threads_, [&](int c) {
+      try {
+        work(c);
+      } catch (...) {
+        wrong[c] = std::current_exception();
+      }
+    });
+    for (const std::exception_ptr &e : wrong)
+      if (e) std::rethrow_exception(e);
+  }
+  ChunkRooms chunk_[PAIR_CHUNKS];
+  Room sites_, rows_, bin_sets_;
+  Site *site_;
+  Row *row_;
+  Bins *bins_;
+  Found found_[PAIR_CHUNKS];
+  int64_t used_[PAIR_CHUNKS];
+  int chunks_, threads_;
+};
+
+}  // namespace pairs_detail
+
+// A list and its memory. Lists that are done with leave their memory to the next.
+struct PairList {
+  int64_t n = 0, m = 0;
+  Room first, j, shift, d, r;
+  bool has_shift = false, has_d = false, has_r = false;
+  size_t size() const { return first.size() + j.size() + shift.size() + d.size() + r.size(); }
+};
+
+inline void find_pairs(const Kernels &kernels, int64_t n_structures, const pairs_detail::Structure *structures, const int64_t *begin, double cutoff, int threads, PairList &out) {
+  thread_local pairs_detail::Searching searching;
+  struct Trim {
+    ~Trim() { searching.trim(); }
+  } trim;
+  out.n = begin[n_structures];
+  int64_t *first = out.first.hold<int64_t>(out.n + 1);
+  searching.search(kernels, n_structures, structures, begin, cutoff, threads, first);
+  out.m = first[out.n];
+  // Memory that is far more than this list needs is for another.
+  auto room = [&](Room &r, bool wanted, int64_t numbers, auto type) {
+    if (!wanted || r.size() > 2 * size_t(numbers) * sizeof type + (1 << 16)) r.release();
+    return wanted ? r.template hold<decltype(type)>(std::max<int64_t>(1, numbers)) : nullptr;
+  };
+  int32_t *j = room(out.j, true, out.m, int32_t()), *shift = room(out.shift, out.has_shift, 3 * out.m, int32_t());
+  double *d = room(out.d, out.has_d, 3 * out.m, double()), *r = room(out.r, out.has_r, out.m, double());
+  searching.fill(kernels, n_structures, begin, first, j, shift, d, r);
 }
 
 }  // namespace fastmd
