@@ -55,26 +55,21 @@ template <int n, class V> FASTMD_INLINE V power(const V &x) {
 // other. n: op.value where that is small, else 0
 template <class T, bool slopes, int n> void powers(const Op &op, int count, const T *x, T *out, int stride) noexcept {
   constexpr int W = width<T>;
-  if constexpr (n > 1) {
-    const vec<T> offset = broadcast<T>(T(op.offset)), scale = broadcast<T>(T(op.scale));
-    for (int k = 0; k < count; k += PART * W) {
-      const auto p = build<T, PART>([&](auto i) __attribute__((always_inline)) { return offset + scale * load(x + k + i * W); }), y = power<slopes ? n - 1 : n>(p);
-      unrolled<PART>([&](auto i) __attribute__((always_inline)) {
-        store<T>(out + k + i * W, slopes ? y.v[i] * p.v[i] : y.v[i]);
-        if (slopes) store<T>(out + stride + k + i * W, y.v[i]);
-      });
+  const vec<T> offset = broadcast<T>(T(op.offset)), scale = broadcast<T>(T(op.scale));
+  for (int k = 0; k < count; k += PART * W) {
+    auto p = build<T, PART>([&](auto i) __attribute__((always_inline)) { return offset + scale * load(x + k + i * W); }), y = p;
+    if constexpr (n > 1) {
+      y = power<slopes ? n - 1 : n>(p);
+    } else {
+      p = y = map<T>(p, [](vec<T> a, auto) __attribute__((always_inline)) { return a > T(0) ? a : vec<T>{}; });
+      if (op.value == 1) y = map<T>(p, [](vec<T> a, auto) __attribute__((always_inline)) { return a > T(0) ? broadcast<T>(T(1)) : vec<T>{}; });
+      else if (op.value == std::floor(op.value) && op.value <= 4096) y = whole_power<T>(p, int(op.value) - 1);
+      else y = map<T>(p, [&op](vec<T> a, auto) { for (int l = 0; l < W; l++) a[l] = std::pow(a[l], T(op.value - 1)); return a; });
     }
-  } else {
-    const bool whole = op.value == std::floor(op.value) && op.value <= 4096;
-    for (int k = 0; k < count; k += W) {
-      vec<T> p = T(op.offset) + T(op.scale) * load(x + k), y;
-      p = p > T(0) ? p : vec<T>{};
-      if (op.value == 1) y = p > T(0) ? broadcast<T>(T(1)) : vec<T>{};
-      else if (whole) y = whole_power<T>(p, int(op.value) - 1);
-      else for (int l = 0; l < W; l++) y[l] = std::pow(p[l], T(op.value - 1));
-      store<T>(out + k, y * p);
-      if (slopes) store<T>(out + stride + k, y);
-    }
+    unrolled<PART>([&](auto i) __attribute__((always_inline)) {
+      store<T>(out + k + i * W, slopes || n < 2 ? y.v[i] * p.v[i] : y.v[i]);
+      if (slopes) store<T>(out + stride + k + i * W, y.v[i]);
+    });
   }
 }
 template <class T> using Powers = void (*)(const Op &, int, const T *, T *, int) noexcept;
@@ -89,7 +84,7 @@ template <class T, bool slopes> FASTMD_INLINE void run_program(const Program &pr
   for (const Op *op = program.op; op < program.op + program.n; op++) {
     T *out = slot + size_t(op->out) * stride;
     const T *x = op->of_slot ? slot + size_t(op->a) * stride : cos;
-    if (op->kind == Op::POWERS) by_power<T, slopes>(op->cut ? 0 : int(op->value), std::make_integer_sequence<int, 17>{})(*op, count, x, out, stride);
+    if (op->kind == Op::POWERS) by_power<T, slopes>(op->cut ? 0 : int(op->value), std::make_integer_sequence<int, 33>{})(*op, count, x, out, stride);
     else if (op->kind == Op::EXP)
       for (int k = 0; k < count; k += ABREAST * W) {
         const Several<T, ABREAST> y = exp_neg<T>(build<T, ABREAST>([&](auto i) __attribute__((always_inline)) { return load(x + k + i * W) * T(-op->value); }));

@@ -46,13 +46,13 @@ template <class T> FASTMD_INLINE void shape(const Shape &s, vec<T> r, vec<T> inv
 }
 
 // x^n, n >= 1
-template <class T> FASTMD_INLINE vec<T> whole_power(vec<T> x, int n) {
-  vec<T> p = x;
+template <class T, class V> FASTMD_INLINE V whole_power(V x, int n) {
+  V p = x;
   int bit = 1;
   while (bit <= n / 2) bit *= 2;
   for (bit /= 2; bit; bit /= 2) {
-    p *= p;
-    if (n & bit) p *= x;
+    p = p * p;
+    if (n & bit) p = p * x;
   }
   return p;
 }
