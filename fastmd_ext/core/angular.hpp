@@ -5,8 +5,8 @@
 // J. Behler, J. Chem. Phys. 134, 074106 (2011), eqs. 10, 11 (where r stands, r - rs may). Mind the names: our G4 is RuNNer's and n2p2's
 // type 3, our G5 is type 9. G21, G22: M. P. Bircher, A. Singraber, C. Dellago, Mach. Learn.: Sci. Technol. 2, 035026 (2021).
 //
-// Wide ones (wide.hpp) and narrow ones (narrow.hpp) differ in how their triplets are walked over. Either makes tiles of whole vectors of them; here is
-// what is done with a tile by arithmetic that needs no neighbours: powers of the cosine, sums over functions. No dG/dr is ever stored.
+// Wide ones (wide.hpp) and narrow ones (narrow.hpp) differ in how their triplets are walked over. Here is what is done by arithmetic that needs no
+// neighbours: powers of the cosine and windows of the angle, for whole vectors of triplets; and the sums over functions of narrow ones. No dG/dr is ever stored.
 #pragma once
 #include "neighbourhood.hpp"
 
@@ -15,8 +15,7 @@ inline namespace FASTMD_ISA {
 
 enum class Mode { value, gradient, jvp };
 constexpr int PART = 4;                                      // vectors whose sums are in registers at a time
-template <class T> constexpr int UNROLL = 2 * PART;          // vectors in a tile
-template <class T> constexpr int TILE = UNROLL<T> * width<T>;
+template <class T> constexpr int TILE = 2 * PART * width<T>;  // narrow: triplets that are worked on together
 
 // A window of the angle and its derivative by the cosine, or the angle they are made of. A hair inside |cos| = 1 everything is finite and, to
 // rounding, what it is there: a window about 0 or 180 degrees is smooth in the cosine. `stride` numbers after what stands at theta or out is its derivative.
@@ -52,7 +51,8 @@ template <int n, class V> FASTMD_INLINE V power(const V &x) {
 }
 
 // out = p^n and, `stride` numbers after it, p^(n-1), for `count` numbers x and p = offset + scale x. PART vectors at a time, which do not wait for each
-// other. n: op.value where that is small, else 0
+// other. n: op.value where that is a small whole number and nothing is cut off, else 0. Each power by itself: what it could share with others would
+// have to be read again.
 template <class T, bool slopes, int n> void powers(const Op &op, int count, const T *x, T *out, int stride) noexcept {
   constexpr int W = width<T>;
   const vec<T> offset = broadcast<T>(T(op.offset)), scale = broadcast<T>(T(op.scale));
@@ -72,10 +72,10 @@ template <class T, bool slopes, int n> void powers(const Op &op, int count, cons
     });
   }
 }
-template <class T> using Powers = void (*)(const Op &, int, const T *, T *, int) noexcept;
-template <class T, bool slopes, int... n> constexpr Powers<T> by_power(int wanted, std::integer_sequence<int, n...>) {
-  constexpr Powers<T> all[] = {powers<T, slopes, n>...};
-  return wanted < int(sizeof...(n)) ? all[wanted] : all[0];
+constexpr int WRITTEN_OUT = 33;  // powers below that
+template <class T, bool slopes, int... n> FASTMD_INLINE void powers(const Op &op, int count, const T *x, T *out, int stride, std::integer_sequence<int, n...>) noexcept {
+  static constexpr void (*all[])(const Op &, int, const T *, T *, int) noexcept = {powers<T, slopes, n>...};
+  all[!op.cut && op.value < WRITTEN_OUT ? int(op.value) : 0](op, count, x, out, stride);
 }
 
 // slot by slot, each `stride` numbers, what the block's functions need of `count` cosines, a multiple of PART vectors; or the exponentials of so many v
@@ -84,7 +84,7 @@ template <class T, bool slopes> FASTMD_INLINE void run_program(const Program &pr
   for (const Op *op = program.op; op < program.op + program.n; op++) {
     T *out = slot + size_t(op->out) * stride;
     const T *x = op->of_slot ? slot + size_t(op->a) * stride : cos;
-    if (op->kind == Op::POWERS) by_power<T, slopes>(op->cut ? 0 : int(op->value), std::make_integer_sequence<int, 33>{})(*op, count, x, out, stride);
+    if (op->kind == Op::POWERS) powers<T, slopes>(*op, count, x, out, stride, std::make_integer_sequence<int, WRITTEN_OUT>{});
     else if (op->kind == Op::EXP)
       for (int k = 0; k < count; k += ABREAST * W) {
         const Several<T, ABREAST> y = exp_neg<T>(build<T, ABREAST>([&](auto i) __attribute__((always_inline)) { return load(x + k + i * W) * T(-op->value); }));

@@ -110,7 +110,7 @@ template <class T, Mode mode> struct Wide {
   template <int F> FASTMD_INLINE void spread(const Term *t, int at, int n, const vec<T> *pj, const T *phi, vec<T> *row, T *S) noexcept {
     vec<T> mine[PART], w[F + 1], dw[F + 1];
     const T *P[F + 1], *dP[F + 1];
-    unrolled<F>([&](auto f) __attribute__((always_inline)) { w[f] = broadcast<T>(t[f].w), dw[f] = broadcast<T>(t[f].dw), P[f] = t[f].P, dP[f] = t[f].dP; });
+    if constexpr (F > 0) unrolled<F>([&](auto f) __attribute__((always_inline)) { w[f] = broadcast<T>(t[f].w), dw[f] = broadcast<T>(t[f].dw), P[f] = t[f].P, dP[f] = t[f].dP; });
     unrolled<PART>([&](auto r) __attribute__((always_inline)) { mine[r] = row[r]; });
     T *const D = s.D;
     for (int k = 0; k < n; k++, at += STEP) {
