@@ -185,7 +185,7 @@ template <class T> FASTMD_INLINE vec<T> unpack(const T *p, const Lanes<T> &n) {
 }
 #endif
 // f(0), f(1), ... f(N - 1), written out: arrays of vectors that are only indexed so live in registers
-template <class F, int... k> FASTMD_INLINE void unrolled(F f, std::integer_sequence<int, k...>) { (f(std::integral_constant<int, k>{}), ...); }
+template <class F, int... k> FASTMD_INLINE void unrolled([[maybe_unused]] F f, std::integer_sequence<int, k...>) { (f(std::integral_constant<int, k>{}), ...); }
 template <int N, class F> FASTMD_INLINE void unrolled(F f) { unrolled(f, std::make_integer_sequence<int, N>{}); }
 
 // N vectors at once, element by element: where a long chain of operations is done for many vectors, doing it for a few side by side keeps the
