@@ -1,6 +1,8 @@
 """Neighbours: all that brute force finds and no other; the Verlet list holds them until an atom has moved half the skin."""
 
+import ctypes
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -413,3 +415,35 @@ def test_a_list_that_cannot_fit_into_memory_is_a_clear_error_and_no_crash():
 def test_what_is_no_atoms_object_is_refused():
     with pytest.raises(ValueError, match="expected an ase.Atoms, got ndarray"):
         fastmd.find_pairs(np.zeros((2, 3)), 3.0)
+
+
+# ---- the C functions
+
+class Search(ctypes.Structure):
+    _fields_ = [("size", ctypes.c_size_t), ("structures", ctypes.c_int64), ("start", ctypes.c_void_p), ("x", ctypes.c_void_p), ("cell", ctypes.c_void_p), ("pbc", ctypes.c_void_p),
+                ("cutoff", ctypes.c_double), ("fill", ctypes.c_int), ("threads", ctypes.c_int)]
+
+
+def c_search(**changed):
+    """(list or None, error text)"""
+    lib = ctypes.CDLL(str(Path(fastmd.__file__).parent / "lib/libfastmd.so"))
+    lib.fastmd_search_pairs.restype, lib.fastmd_last_error.restype = ctypes.c_void_p, ctypes.c_char_p
+    keep = [np.array([0, 1, 2]), np.array([[0.0, 0, 0], [1, 0, 0]]), np.tile(np.eye(3) * 2, (2, 1)), np.ones(6, np.int32)]
+    given = dict(zip(("start", "x", "cell", "pbc"), (a.ctypes.data for a in keep)))
+    s = Search(**{"size": ctypes.sizeof(Search), "structures": 2, **given, "cutoff": 2.5, "fill": 7, **changed})
+    found = lib.fastmd_search_pairs(ctypes.byref(s))
+    return found, lib.fastmd_last_error().decode(), lib
+
+
+def test_the_c_function_finds_the_pairs_of_many_structures():
+    found, _, lib = c_search()
+    lib.fastmd_pairs_count.restype = ctypes.c_int64
+    assert lib.fastmd_pairs_count(ctypes.c_void_p(found)) == 2 * 6
+    lib.fastmd_free_pairs(ctypes.c_void_p(found))
+
+
+@pytest.mark.parametrize("changed, wanted", [({"size": 8}, "search.size"), ({"structures": -1}, "structures or start"), ({"start": None}, "structures or start"), ({"x": None}, "x is NULL"),
+                                             ({"cell": None}, "cell is NULL but pbc is set"), ({"pbc": None}, "pbc is NULL"), ({"cutoff": 0.0}, "cutoff must be > 0"), ({"cutoff": np.nan}, "cutoff must be > 0")])
+def test_what_is_missing_is_an_error_of_the_c_function(changed, wanted):
+    found, error, _ = c_search(**changed)
+    assert found is None and wanted in error
