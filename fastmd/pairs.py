@@ -88,7 +88,6 @@ def find_pairs(atoms, cutoff=6.0, shift=True, d=False, r=False):
 
 
 _OPEN = [0.0, 0.0, 0.0]
-_NONE = np.empty((0, 3)), np.empty((0, 3)), np.empty(0, bool)  # positions, cell, pbc of no structure
 
 
 def _vectors(cell, pbc):
@@ -108,28 +107,35 @@ def _pairs(positions, cell, pbc, cutoff, shift=True, d=False, r=False):
 def _many(structures, cutoff, shift, d, r):
     start = np.zeros(len(structures) + 1, np.int64)
     try:  # all at once: a look at each takes as long as some hundred of its pairs
-        x, cell, pbc = (np.concatenate([empty, *parts]) for empty, parts in zip(_NONE, zip(*[(a.positions, a.cell.array, a.pbc) for a in structures]) if structures else [()] * 3))
-        np.cumsum([len(a) for a in structures], out=start[1:])
-        well = x.dtype == cell.dtype == float and len(x) == start[-1] and _check.finite(x) and _check.finite(cell)
+        x, cell, pbc = _joined([(a.positions, a.cell.array, a.pbc) for a in structures])
+        well = x.dtype == cell.dtype == float and len(x) == sum(map(len, structures)) and len(cell) == len(pbc) == 3 * len(structures) and _check.finite(x) and _check.finite(cell)
     except (AttributeError, TypeError, ValueError):
         well = False
     if not well:
+        found = []
         for k, a in enumerate(structures):
             try:
-                _check.atoms(a)
+                found.append(_check.atoms(a)[1:])
             except ValueError as e:
                 raise ValueError(f"structure {k}: {e}") from None
-        raise ValueError("atoms: expected a list of ase.Atoms with positions and cells of float64")
+        x, cell, pbc = _joined(found)
+    np.cumsum([len(a.positions) for a in structures], out=start[1:])
     pbc = pbc.astype(np.int32)
     cell[pbc == 0] = 0
     first, j, shift, d, r = _core.find_pairs(x, cell, pbc, cutoff, shift, d, r, start)
     return Pairs(first, j, shift, cutoff, x, cell, pbc, d, r, start)
 
 
+def _joined(parts):
+    """Positions, cells and flags, end to end"""
+    none = np.empty((0, 3)), np.empty((0, 3)), np.empty(0, bool)
+    return [np.concatenate([empty, *arrays]) for empty, arrays in zip(none, zip(*parts) if parts else [()] * 3)]
+
+
 _SKINS = np.array([0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.2, 1.5, 2.0])
 _FIRST = 6  # of them
-# A search costs as much as this many force calls' looks at the pairs of the list, and the call of it as many looks at one pair.
-_SEARCH, _CALL = 5.0, 7000.0
+# What a search takes for each pair, for each atom and in any case, in units of what a force call takes for a pair beyond the cutoff (some 3 ns)
+_PER_PAIR, _PER_ATOM, _PER_CALL = 3.0, 130.0, 7000.0
 
 
 class Verlet:
@@ -196,7 +202,7 @@ class Verlet:
         speed = self._moved**0.5 / self._asked
         k = np.maximum(1, np.append(self._after[:len(_SKINS)], _SKINS[seen:] / 2 / speed))
         longest = np.searchsorted(_SKINS, self.skin) + 2
-        search = _SEARCH + _CALL / max(1, len(self._list))
+        search = _PER_PAIR + (_PER_ATOM * len(self._list._positions) + _PER_CALL) / max(1, len(self._list))
         return float(_SKINS[((1 + _SKINS / self.cutoff) ** 3 * (1 + search / k))[:longest].argmin()])
 
     # What it takes to go on as if never stopped

@@ -523,6 +523,19 @@ def test_the_bits_depend_on_where_the_neighbour_list_was_made():
     assert not np.array_equal(here.forces, part.forces) and np.abs(here.forces - part.forces).max() < 1e-12
 
 
+def test_a_run_that_is_stopped_again_and_again_chooses_the_skins_of_one_that_is_not():
+    def skins(md, pieces):
+        found = []
+        for steps in pieces:
+            md.run(steps, observers=[(lambda md: found.append(md._engine.skin()[0]), 1)])
+            md = MD.resume(md.state(), StillingerWeber())
+        return found, md
+
+    (whole, a), (parts, b) = skins(MD(**hot(potential=StillingerWeber())), [240]), skins(MD(**hot(potential=StillingerWeber())), [37, 1, 80, 122])
+    assert whole == parts and len(set(whole)) > 1
+    assert a.positions.tobytes() == b.positions.tobytes() and a.forces.tobytes() == b.forces.tobytes()
+
+
 def test_an_ase_calculator_with_lists_of_its_own_goes_on_to_rounding():
     atoms = bulk("Cu", cubic=True) * (2, 2, 2)
     maxwell_boltzmann(atoms, 600, rng=3)
@@ -556,6 +569,8 @@ def test_a_state_holds_what_belongs_to_the_structure_and_is_a_copy():
     ({"velocities": np.zeros((3, 3))}, r"state: velocities must be \(64, 3\) finite numbers"),
     ({"velocities": np.full((64, 3), np.nan)}, r"state: velocities must be \(64, 3\) finite numbers"),
     ({"listed": np.zeros(3)}, r"state: listed must be \(64, 3\) finite numbers"),
+    ({"skin": np.array([np.nan, 0, 0])}, "state: skin must be a few finite numbers"),
+    ({"skin": np.ones(2)}, "state: skin must be a few finite numbers"),
     ({"timestep": 0}, "timestep must be > 0 fs"),
     ({"masses": np.zeros(64)}, "masses must be finite and > 0 amu"),
     ({"thermostat": {"points": [[0, 300]], "friction": 0.1, "generator": {"bit_generator": "seed"}}}, "state: the generator must be one of PCG64"),

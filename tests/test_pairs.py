@@ -1,6 +1,8 @@
 """Neighbours: all that brute force finds and no other; the Verlet list holds them until an atom has moved half the skin."""
 
+import ctypes
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ from hypothesis import strategies as st
 import fastmd
 import oracle
 import structures
+from fastmd import _core
+from test_potential import child
 
 FRACTION = st.one_of(st.sampled_from([0.0, 1.0, 0.5, -1e-17, 1e-17, 1 - 1e-16, -0.5]), st.floats(-1, 2, allow_nan=False))
 MASKS = list(itertools.product((False, True), repeat=3))
@@ -111,6 +115,188 @@ def test_atoms_far_apart_need_no_cells_between_them():
     assert len(fastmd.find_pairs(two, 1.0)) == 0
 
 
+def brute(atoms, cutoff):
+    """first, j, shift, all sorted, and how near to the cutoff any pair comes: every image that could be within reach, one array for each"""
+    x, pbc = atoms.positions, atoms.pbc
+    vectors = atoms.cell.array[pbc]
+    inverse = np.linalg.pinv(vectors) if len(vectors) else np.zeros((3, 0))
+    spread = np.ptp(x @ inverse, axis=0) if len(x) else 0
+    reach = np.ceil(cutoff * np.linalg.norm(inverse, axis=0) + spread).astype(int)
+    found, nearest = set(), np.inf
+    for s in itertools.product(*(range(-k, k + 1) for k in reach)):
+        r = np.linalg.norm(x[None] - x[:, None] + np.array(s, float) @ vectors, axis=2)
+        full = np.zeros(3, int)
+        full[pbc] = s
+        if not any(s):
+            np.fill_diagonal(r, np.inf)
+        nearest = min(nearest, np.abs(r - cutoff).min(initial=np.inf))
+        found |= {(int(i), int(j), *map(int, full)) for i, j in zip(*np.nonzero(r < cutoff))}
+    return found, nearest
+
+
+def trial(rng):
+    """A structure of a random kind of those that a cell list could lose pairs of, and a cutoff"""
+    kind, n = rng.integers(6), int(rng.integers(1, 20))
+    cell = np.diag(rng.uniform(3, 9, 3)) + rng.uniform(-2, 2, (3, 3)) * (rng.random() < 0.7)
+    pbc, cutoff = rng.random(3) < 0.7, rng.uniform(1, 4)
+    f = rng.uniform(-0.3, 1.3, (n, 3))
+    if kind == 0:  # thinner than the cutoff, skewed
+        cell, n, pbc = np.diag(rng.uniform(1, 3, 3)) + np.tril(rng.uniform(-4, 4, (3, 3)), -1), min(n, 3), rng.random(3) < 0.9
+    elif kind == 1:  # one atom
+        n, cutoff = 1, rng.uniform(1, 9)
+    elif kind == 2:  # on faces, edges and corners, on both sides of them, and in several cells
+        f = rng.integers(-2, 4, (n, 3)) / 2 + rng.choice([0, 1e-17, -1e-17, 1e-12], (n, 3))
+        pbc = np.ones(3, bool)
+    elif kind == 3:  # open and far apart, in twos: a million cells of a cutoff
+        pbc, cell = np.zeros(3, bool), np.zeros((3, 3))
+    elif kind == 4:  # left-handed, far from the origin
+        cell = cell[[1, 0, 2]]
+    if abs(np.linalg.det(cell)) < 1:
+        cell = cell + 6 * np.eye(3) * (kind != 3)
+    x = f[:n] @ cell
+    if kind == 3:
+        x = np.repeat(rng.uniform(0, 100 * cutoff, (n, 3)), 2, axis=0)
+        x[1::2] += rng.normal(0, cutoff / 2, (n, 3))
+    return Atoms("H" * len(x), positions=x, cell=cell, pbc=pbc), cutoff
+
+
+def agrees_with_brute_force(numbers):
+    checked = 0
+    for k in numbers:
+        atoms, cutoff = trial(np.random.default_rng(k))
+        wanted, nearest = brute(atoms, cutoff)
+        if nearest < 1e-9:
+            continue  # on the cutoff itself rounding decides
+        p = fastmd.find_pairs(atoms, cutoff)
+        found = list(zip(p.i.tolist(), p.j.tolist(), *p.shift.T.tolist()))
+        assert len(set(found)) == len(found) and set(found) == wanted, f"structure {k}"
+        checked += 1
+    return checked
+
+
+def test_hundreds_of_random_structures_have_the_pairs_of_brute_force():
+    assert agrees_with_brute_force(range(400)) > 380
+
+
+@pytest.mark.slow
+def test_ten_thousand_random_structures_have_the_pairs_of_brute_force():
+    assert agrees_with_brute_force(range(1000, 11000)) > 9500
+
+
+def same_list(a, b):
+    for name in ("first", "j", "shift", "d", "r"):
+        assert getattr(a, name).tobytes() == getattr(b, name).tobytes(), name
+
+
+def crowd(n=3000, seed=3):
+    rng = np.random.default_rng(seed)
+    box = (n * 15.0) ** (1 / 3)
+    return Atoms("H" * n, positions=rng.uniform(-0.5, 1.5, (n, 3)) * box, cell=np.eye(3) * box + [[0, 1, 2], [0, 0, -3], [1, 0, 0]], pbc=[1, 1, 0])
+
+
+def test_a_list_has_the_same_bits_for_any_number_of_threads(monkeypatch):
+    lists = []
+    for threads in ("1", "2", "5"):
+        monkeypatch.setenv("FASTMD_THREADS", threads)
+        lists.append(fastmd.find_pairs(crowd(), 5.0, d=True, r=True))
+    assert len(lists[0]) > 20000
+    same_list(lists[0], lists[1])
+    same_list(lists[0], lists[2])
+
+
+def test_every_instruction_set_gives_the_same_list():
+    code = """
+import hashlib, fastmd, test_pairs, structures
+h = hashlib.sha256()
+for atoms in (test_pairs.crowd(), *structures.hard().values()):
+    p = fastmd.find_pairs(atoms, 4.7)
+    for x in (p.first, p.j, p.shift):
+        h.update(x.tobytes())
+print(h.hexdigest())
+"""
+    runs = [child(code, FASTMD_ISA=isa) for isa in _core.isas()]
+    assert len({run.stdout for run in runs}) == 1 and runs[0].stdout, runs[0].stderr
+
+
+def test_rows_are_in_the_order_of_the_atoms_and_repeat_but_are_not_sorted_by_neighbour():
+    atoms = crowd()
+    p, again = fastmd.find_pairs(atoms, 5.0), fastmd.find_pairs(atoms, 5.0)
+    same_list(p, again)
+    assert (np.diff(p.i) >= 0).all()
+    assert any((np.diff(p.j[a:b]) < 0).any() for a, b in zip(p.first, p.first[1:]))
+
+
+def test_what_is_asked_for_is_that_which_is_computed_later():
+    for atoms in (crowd(), *structures.hard().values()):
+        later, now = fastmd.find_pairs(atoms, 4.0), fastmd.find_pairs(atoms, 4.0, shift=False, d=True, r=True)
+        assert now.j.tobytes() == later.j.tobytes()
+        np.testing.assert_allclose(now.d, later.d, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(now.r, later.r, rtol=0, atol=1e-12)
+        with pytest.raises(ValueError, match="made with shift=False"):
+            now.shift
+
+
+def test_structures_end_to_end_have_the_pairs_of_each():
+    many = [*structures.hard().values(), Atoms(), Atoms("H"), crowd(700)]
+    for d in (False, True):
+        p = fastmd.find_pairs(many, 4.0, d=d)
+        assert p.start.tolist() == [0, *np.cumsum([len(a) for a in many])]
+        for k, a in enumerate(many):
+            one = fastmd.find_pairs(a, 4.0, d=d)
+            rows = p.first[p.start[k]:p.start[k + 1] + 1]
+            part = slice(rows[0], rows[-1])
+            assert np.array_equal(rows - rows[0], one.first) and np.array_equal(p.j[part] - p.start[k], one.j) and np.array_equal(p.shift[part], one.shift)
+            np.testing.assert_allclose(p.d[part], one.d, rtol=0, atol=1e-12)
+    none = fastmd.find_pairs([], 4.0)
+    assert len(none) == 0 and none.start.tolist() == [0] and none.d.shape == (0, 3)
+
+
+def test_what_is_wrong_with_one_of_many_structures_is_said_with_its_number():
+    good, bad, flat = Atoms("H"), Atoms("H", positions=[[0, np.nan, 0]]), Atoms("H", pbc=True)
+    with pytest.raises(ValueError, match="structure 1: positions: expected finite numbers, atom 0"):
+        fastmd.find_pairs([good, bad], 3.0)
+    with pytest.raises(ValueError, match="structure 1: cell: lattice vector 0 is zero"):
+        fastmd.find_pairs([good, flat], 3.0)
+    with pytest.raises(ValueError, match="structure 1: atoms: expected an ase.Atoms, got int"):
+        fastmd.find_pairs([good, 7], 3.0)
+    with pytest.raises(ValueError, match="made for 2 structures end to end"):
+        fastmd.find_pairs([good, good], 3.0).check(good.positions, np.zeros((3, 3)), [0, 0, 0], 3.0)
+
+
+def test_a_list_keeps_its_memory_while_it_is_looked_at_and_leaves_it_to_the_next():
+    atoms = crowd()
+    p = fastmd.find_pairs(atoms, 5.0, d=True)
+    j, kept, where = p.j, p.j.copy(), p.d.ctypes.data
+    others = [fastmd.find_pairs(crowd(seed=k), 5.0, d=True) for k in range(4)]
+    del p
+    others.append(fastmd.find_pairs(crowd(seed=9), 5.0, d=True))
+    assert np.array_equal(j, kept) and all(o.d.ctypes.data != where for o in others)
+    del j, others
+    first = fastmd.find_pairs(atoms, 5.0, d=True)
+    where = first.d.ctypes.data
+    del first
+    assert fastmd.find_pairs(atoms, 5.0, d=True).d.ctypes.data == where
+
+
+def test_atoms_scattered_over_a_million_cells_take_memory_for_the_atoms_only():
+    run = child("""
+import resource, numpy as np, fastmd
+from ase import Atoms
+fastmd.find_pairs(Atoms("H"), 3.0)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+x = np.random.default_rng(1).uniform(0, 300, (2000, 3))
+x[1::2] = x[::2] + 1
+assert len(fastmd.find_pairs(Atoms("H2000", positions=x), 3.0)) >= 2000
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+""")
+    assert int(run.stdout) < 8000, run.stderr  # kB
+
+
+def test_atoms_too_far_apart_for_their_distances_are_refused():
+    with pytest.raises(ValueError, match="positions: atoms are more than 1e12 angstrom apart; is the unit right"):
+        fastmd.find_pairs(Atoms("H2", positions=[[0, 0, 0], [1e13, 0, 0]]), 3.0)
+
+
 # ---- Verlet
 
 @settings(max_examples=40, deadline=None)
@@ -170,6 +356,24 @@ def test_positions_that_turn_nan_are_refused_by_the_verlet_list():
         verlet.pairs(x * np.nan, np.zeros((3, 3)), [False] * 3)
 
 
+def walk(verlet, steps, speed, n=60):
+    """Atoms that go straight on"""
+    rng = np.random.default_rng(5)
+    start, direction = rng.random((n, 3)) * 12, rng.normal(size=(n, 3))
+    direction /= np.linalg.norm(direction, axis=1)[:, None]
+    for k in range(steps):
+        verlet.pairs(start + direction * speed * k, np.eye(3) * 12, [True] * 3)
+    return verlet
+
+
+def test_the_automatic_skin_grows_with_the_speed_of_the_atoms_and_falls_with_it():
+    slow, fast = walk(fastmd.Verlet(5.0, None), 3000, 0.002), walk(fastmd.Verlet(5.0, None), 300, 0.05)
+    assert slow.skin < 0.5 < fast.skin and fast.rebuilds < walk(fastmd.Verlet(5.0, 0.5), 300, 0.05).rebuilds
+    jump = walk(fastmd.Verlet(5.0, None), 3, 5.0)
+    assert jump.skin <= 0.7  # no further than a step up at a time
+    assert walk(jump, 3000, 0.002).skin == slow.skin
+
+
 # ---- errors
 
 @pytest.mark.parametrize("cutoff", [0, -1.0, np.nan, np.inf, "wide", None])
@@ -211,3 +415,35 @@ def test_a_list_that_cannot_fit_into_memory_is_a_clear_error_and_no_crash():
 def test_what_is_no_atoms_object_is_refused():
     with pytest.raises(ValueError, match="expected an ase.Atoms, got ndarray"):
         fastmd.find_pairs(np.zeros((2, 3)), 3.0)
+
+
+# ---- the C functions
+
+class Search(ctypes.Structure):
+    _fields_ = [("size", ctypes.c_size_t), ("structures", ctypes.c_int64), ("start", ctypes.c_void_p), ("x", ctypes.c_void_p), ("cell", ctypes.c_void_p), ("pbc", ctypes.c_void_p),
+                ("cutoff", ctypes.c_double), ("fill", ctypes.c_int), ("threads", ctypes.c_int)]
+
+
+def c_search(**changed):
+    """(list or None, error text)"""
+    lib = ctypes.CDLL(str(Path(fastmd.__file__).parent / "lib/libfastmd.so"))
+    lib.fastmd_search_pairs.restype, lib.fastmd_last_error.restype = ctypes.c_void_p, ctypes.c_char_p
+    keep = [np.array([0, 1, 2]), np.array([[0.0, 0, 0], [1, 0, 0]]), np.tile(np.eye(3) * 2, (2, 1)), np.ones(6, np.int32)]
+    given = dict(zip(("start", "x", "cell", "pbc"), (a.ctypes.data for a in keep)))
+    s = Search(**{"size": ctypes.sizeof(Search), "structures": 2, **given, "cutoff": 2.5, "fill": 7, **changed})
+    found = lib.fastmd_search_pairs(ctypes.byref(s))
+    return found, lib.fastmd_last_error().decode(), lib
+
+
+def test_the_c_function_finds_the_pairs_of_many_structures():
+    found, _, lib = c_search()
+    lib.fastmd_pairs_count.restype = ctypes.c_int64
+    assert lib.fastmd_pairs_count(ctypes.c_void_p(found)) == 2 * 6
+    lib.fastmd_free_pairs(ctypes.c_void_p(found))
+
+
+@pytest.mark.parametrize("changed, wanted", [({"size": 8}, "search.size"), ({"structures": -1}, "structures or start"), ({"start": None}, "structures or start"), ({"x": None}, "x is NULL"),
+                                             ({"cell": None}, "cell is NULL but pbc is set"), ({"pbc": None}, "pbc is NULL"), ({"cutoff": 0.0}, "cutoff must be > 0"), ({"cutoff": np.nan}, "cutoff must be > 0")])
+def test_what_is_missing_is_an_error_of_the_c_function(changed, wanted):
+    found, error, _ = c_search(**changed)
+    assert found is None and wanted in error

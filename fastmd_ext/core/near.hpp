@@ -10,10 +10,11 @@
 namespace fastmd {
 inline namespace FASTMD_ISA {
 
-// ||d||^2 and d of two sites, site j in an image
+// Of sites as given, where j in an image is near i
 FASTMD_INLINE void whole_shift(const Bins &b, const Site &i, const Site &j, uint32_t image, int32_t *shift) {
   for (int k = 0; k < 3; k++) shift[k] = int32_t(image >> b.at[k] & ((1u << b.bits[k]) - 1)) - b.most[k] - j.wrap[k] + i.wrap[k];
 }
+// d, and its square
 FASTMD_INLINE double displacement(const Bins &b, const Site &i, const Site &j, const int32_t *shift, double *d) {
   double square = 0;
   for (int a = 0; a < 3; a++) {
@@ -96,9 +97,8 @@ inline bool gather(const Bins &b, int64_t bin, const double *middle, const float
   }
   const uint32_t home = uint32_t(b.most[0]) << b.at[0] | uint32_t(b.most[1]) << b.at[1] | uint32_t(b.most[2]) << b.at[2];
   const int64_t own = b.start[bin], own_end = b.start[bin + 1];
-  int64_t needed = own_end - own;
   c.n = 0;
-  if (needed + 2 * W > c.room) return false;
+  if (own_end - own + 2 * W > c.room) return false;
   add_stretch(b, c, own, own_end, middle, half, near, home);
   for (int64_t p = low[0]; p <= high[0]; p++) {
     const int64_t m0 = floor_div(p, b.count[0]);
@@ -111,7 +111,6 @@ inline bool gather(const Bins &b, int64_t bin, const double *middle, const float
         const int64_t from = b.start[begin + s], to = b.start[begin + last + 1];
         s = last + 1;
         if (from == to) continue;
-        needed += to - from;
         if (c.n + to - from + 2 * W > c.room) return false;
         double origin[3];
         for (int a = 0; a < 3; a++) origin[a] = middle[a] - (double(m0) * b.basis[a] + double(m1) * b.basis[3 + a] + double(m2) * b.basis[6 + a]);
