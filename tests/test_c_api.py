@@ -244,6 +244,13 @@ def test_wrong_lists_give_a_code_and_a_text(changed, code, message):
     assert call() == 0
 
 
+def test_rows_of_atoms_without_neighbours_need_no_memory():
+    atoms = crystal()[:1]
+    atoms.pbc = False
+    call = Call(silicon(), atoms, fastmd.find_pairs(atoms, 4.5))
+    assert C.fastmd_rows(call.handle, ctypes.byref(call.structs()[0]), pointer(np.zeros(1, np.int64)), None) == 0, text()
+
+
 def test_null_is_answered_everywhere():
     call = Call(silicon(), crystal())
     p, (s, r), out = call.handle, call.structs(), np.zeros(500)

@@ -586,7 +586,7 @@ int fastmd_rows(const fastmd_potential *p, const fastmd_system *s, const int64_t
   return guarded([&] {
     Call c{p, s, Want::rows};
     c.part.row = edge_row, c.part.G = rows;
-    c.needs(edge_row && rows, "edge_row or rows");
+    c.needs(edge_row && (rows || !c.system.first || c.system.n < 1 || !c.system.first[c.system.n]), "edge_row or rows");  // where nobody has neighbours there are none
     return c();
   });
 }
