@@ -27,8 +27,8 @@ print(held("VmHWM") - before)
 """
 ATOMS = "atoms = __import__('yardstick').bulk('Si', 'diamond', a=5.431, cubic=True) * ({0}, {0}, {0})"
 LISTS = {
-    "fastmd: i j S": (None, "", "p = fastmd.find_pairs(atoms, 6.0)"),
-    "fastmd: i j S d D": (None, "", "p = fastmd.find_pairs(atoms, 6.0); kept = p.i, p.d, p.r"),
+    "fastmd: j": (None, "", "p = fastmd.find_pairs(atoms, 6.0, shift=False)"),
+    "fastmd: i j S d D": (None, "", "p = fastmd.find_pairs(atoms, 6.0, d=True, r=True); kept = p.i, p.d, p.r"),
     "vesin": ("vesin", "import vesin", "kept = vesin.NeighborList(cutoff=6.0, full_list=True, n_threads=1).compute(atoms.positions, np.array(atoms.cell), atoms.pbc, 'ijSdD')"),
     "matscipy": ("matscipy", "from matscipy.neighbours import neighbour_list", "kept = neighbour_list('ijSdD', atoms, 6.0)"),
     "ASE": ("ase", "from ase.neighborlist import neighbor_list", "kept = neighbor_list('ijSdD', atoms, 6.0)"),
