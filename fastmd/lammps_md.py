@@ -16,7 +16,7 @@ from ase import Atoms
 from ase.data import atomic_numbers
 
 from . import _check
-from .lammps import _UNITS, _library
+from .lammps import _UNITS, _start
 
 __all__ = ["LammpsMD"]
 
@@ -52,8 +52,7 @@ class LammpsMD:
         self._numbers_of = _elements(elements)
         words = [word for name, value in _variables(variables) for word in ("-var", name, value)]
         text = _check.read_bytes(script).decode("utf-8", "replace")
-        self._module = _library()
-        self._instance = self._module.lammps(cmdargs=["-log", "none", "-screen", "none", "-nocite", *words])
+        self._module, self._instance = _start(*words)
         try:
             with _said(ValueError, lambda: script):
                 early = self._read(text)

@@ -404,7 +404,7 @@ def validate(potential, reference=None, atoms=None, data=None, temperatures=(300
         raise ValueError(f"potential: expected a fastmd Potential or the name of a .nnp file, got {type(potential).__name__}")
     reference = None if reference is None else _engine("reference", reference)
     if steps:
-        _check.whole("steps", steps, 100)
+        _check.whole("steps (0: no dynamics)", steps, 100)
     _check.number("timestep", timestep, "fs", above=0)
     _check.whole("seed", seed, 0)
     jobs = [(f"{_check.number('temperatures', t, 'K', above=0):g} K", t, False) for t in _several("temperatures", temperatures)]

@@ -270,9 +270,13 @@ def test_structures_with_other_types_and_open_sides_are_written_in_angstrom(tmp_
 
 
 def test_a_file_that_cannot_be_written_is_an_error(tmp_path):
-    simple(tmp_path / "a.nnp", ranges=(0.5, 1.0))
+    simple(tmp_path / "a.nnp")  # nothing will be outside: said before the run all the same
     with pytest.raises(Failed, match="write: nowhere/out.extxyz cannot be written: No such file"):
         script(tmp_path, "pair_style fastmd write nowhere/out.extxyz 1", "pair_coeff * * a.nnp Si")
+    (tmp_path / "folder").mkdir()
+    simple(tmp_path / "a.nnp", ranges=(0.5, 1.0))
+    with pytest.raises(Failed, match="write: folder cannot be written: Is a directory"):
+        script(tmp_path, "pair_style fastmd write folder 1", "pair_coeff * * a.nnp Si")
 
 
 # ----------------------------------------------------------------------------------------------------------- committees
@@ -310,6 +314,8 @@ def test_a_run_stops_where_the_members_are_too_far_apart(tmp_path):
     simple(tmp_path / "a.nnp")
     with pytest.raises(Failed, match="maxspread: a.nnp is a single potential"):
         script(tmp_path, "pair_style fastmd maxspread 1", "pair_coeff * * a.nnp Si")
+    with pytest.raises(Failed, match="spread and maxspread: a.nnp is a single potential"):
+        script(tmp_path, "pair_style fastmd spread energies", "pair_coeff * * a.nnp Si")
 
 
 # --------------------------------------------------------------------------------------------------------- what is refused

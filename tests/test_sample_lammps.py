@@ -363,8 +363,8 @@ def test_the_command_samples_a_script(tmp_path, away):
 
 
 @pytest.mark.parametrize("arguments, message", [
-    (["run.in", "--lammps", "Si", "-T", "300", "--crystal", "Si"], "--crystal, -T: the LAMMPS script is what says so"),
-    (["run.in", "run.in", "--lammps", "Si"], "START: the LAMMPS script is what says so"), (["run.in", "--lammps", "Si", "--seed", "3"], "--seed: the LAMMPS"),
+    (["run.in", "--lammps", "Si", "-T", "300", "--crystal", "Si"], "--crystal, -T: not with --lammps; the script sets up the run"),
+    (["run.in", "run.in", "--lammps", "Si"], "START: not with --lammps"), (["run.in", "--lammps", "Si", "--seed", "3"], "--seed: not with --lammps"), (["run.in"], "if run.in is a LAMMPS script: its elements, say --lammps Si"),
     (["sw", "--crystal", "Si", "--var", "T", "3"], "--var: that is of LAMMPS scripts; say which atom types"), (["run.in", "--lammps", "Xx"], "elements: expected"),
     (["run.in", "--lammps", "Si", "-o", "run.in"], "is also an input"), (["run.in", "--lammps", ""], "elements: expected")])
 def test_the_command_says_in_a_sentence_what_is_wrong(arguments, message, tmp_path, monkeypatch):

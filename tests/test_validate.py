@@ -337,7 +337,7 @@ REPULSIVE = fastmd.LennardJones(0.0104, 3.4, 3.7, shift=True, elements=("Ar",)) 
     (lambda: validate(SW, temperatures=300), r"temperatures: expected several in K, such as \(300, 600\), got 300"),
     (lambda: validate(SW, temperatures=(-3,)), "temperatures must be > 0 K, got -3"),
     (lambda: validate(SW, melts=("hot",)), "melts must be > 0 K, got 'hot'"),
-    (lambda: validate(SW, steps=5), "steps must be a whole number >= 100, got 5"),
+    (lambda: validate(SW, steps=5), r"steps \(0: no dynamics\) must be a whole number >= 100, got 5"),
     (lambda: validate(SW, timestep=0), "timestep must be > 0 fs, got 0"),
     (lambda: validate(SW, data="nowhere.xyz"), "nowhere.xyz: ASE cannot read it")])
 def test_what_cannot_be_validated_is_said_in_one_sentence(call, message):

@@ -57,6 +57,8 @@ def run(script, arguments, ranks, lmp):
     """
     from .. import lammps
 
+    if lmp is None:
+        lammps.plugin(say=lambda line: click.echo(line, err=True))
     sys.exit(lammps.run(script, ranks, lmp, arguments).returncode)
 
 
@@ -92,4 +94,4 @@ def rerun(structures, output, pair_style, pair_coeff, elements, units, commands)
         for k, atoms in enumerate(labelled, 1):
             ase.io.write(f, atoms, format="extxyz")
             bar.show(k)
-    click.echo(f"{output}: {len(frames)} structures")
+    click.echo(f"{output}: {len(frames)} structure{'s' if len(frames) != 1 else ''}")

@@ -4,7 +4,7 @@ import os
 
 import click
 
-from ._common import load_potential, may_write, read_structure
+from ._common import is_potential, load_potential, may_write, read_structure
 
 
 _OF_THE_SCRIPT = ("start", "crystal", "repeat", "temperature", "stretch", "starts", "rattle", "melt", "melt_steps", "radius", "trajectories", "equilibrate",
@@ -74,11 +74,12 @@ def command(context, potential, start, crystal, repeat, temperature, stretch, st
     from ..sample import EqualInterval, Interval, RandomChoice, SamplingPlan, sample_pool
 
     if lammps is not None:
-        _only_with(context, "the LAMMPS script is what says so", _OF_THE_SCRIPT + (() if rule == "random" else ("seed",)))
+        _only_with(context, "not with --lammps; the script sets up the run, which always begins anew", _OF_THE_SCRIPT + (() if rule == "random" else ("seed",)))
     else:
         _only_with(context, "that is of LAMMPS scripts; say which atom types 1, 2, ... there are with --lammps", ("variables",))
     if lammps is None and (start is None) == (crystal is None):
-        raise ValueError("what to start from: give either a file START or --crystal, say --crystal Si")
+        script = "" if is_potential(potential) or start else f"; if {potential} is a LAMMPS script: its elements, say --lammps Si"
+        raise ValueError(f"what to start from: give either a file START or --crystal, say --crystal Si{script}")
     for path in (output, picture):
         if path:
             may_write(path, start, potential)

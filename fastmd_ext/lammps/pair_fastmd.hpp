@@ -38,7 +38,7 @@ class PairFastmd : public Pair {
 
   void settings(int narg, char **arg) override {
     watch_.reset(new Watch(lmp));
-    precision_ = FASTMD_FLOAT64, threads_ = 1, of_forces_wanted_ = false;
+    precision_ = FASTMD_FLOAT64, threads_ = 1, spread_wanted_ = of_forces_wanted_ = false;
     for (int k = 0, taken; k < narg; k += taken) {
       const std::string word = arg[k], value = k + 1 < narg ? arg[k + 1] : "nothing";
       taken = watch_->settings(narg - k, arg + k);
@@ -52,7 +52,7 @@ class PairFastmd : public Pair {
         if (threads_ < 1) error->all(FLERR, "pair_style fastmd: threads wants a whole number >= 1, got {}", value);
       } else if (word == "spread") {
         if (value != "energies" && value != "forces") error->all(FLERR, "pair_style fastmd: spread wants energies or forces, got {}", value);
-        watch_->of_forces = of_forces_wanted_ = value == "forces";
+        spread_wanted_ = true, watch_->of_forces = of_forces_wanted_ = value == "forces";
       } else {
         error->all(FLERR, "pair_style fastmd: unknown keyword {}; there are extrapolation, write, spread, maxspread, precision and threads. The cutoff is in the potential file", word);
       }
@@ -97,7 +97,7 @@ class PairFastmd : public Pair {
     for (int a = 0; a < fastmd_n_elements(potential_.get()); a++)
       for (int b = 0; b < fastmd_n_elements(potential_.get()); b++) has_ranges_ |= fastmd_statistics(potential_.get(), a) || fastmd_shortest(potential_.get(), a, b) > 0;
     if (watch_->policy == Watch::STOP && !has_ranges_) error->all(FLERR, "pair_style fastmd: extrapolation stop: {} has no ranges of its training data (no `stats`)", name);
-    if ((watch_->max_spread > 0 || of_forces_wanted_) && members_ < 2) error->all(FLERR, "pair_style fastmd: spread and maxspread: {} is a single potential, only a committee has a spread", name);
+    if ((watch_->max_spread > 0 || spread_wanted_) && members_ < 2) error->all(FLERR, "pair_style fastmd: spread and maxspread: {} is a single potential, only a committee has a spread", name);
   }
 
   void init_style() override {
@@ -205,7 +205,7 @@ class PairFastmd : public Pair {
   std::vector<std::string> symbol_;  // of each type
   std::vector<int32_t> species_of_;  // of each type, -1: not ours
   int precision_ = FASTMD_FLOAT64, threads_ = 1, members_ = 1, spread_flag_ = 0;
-  bool has_ranges_ = false, of_forces_wanted_ = false;
+  bool has_ranges_ = false, spread_wanted_ = false, of_forces_wanted_ = false;
   double angstrom_ = 1, ev_ = 1, extra_[5] = {};  // LAMMPS's units of length and energy
   bigint copied_ = -1;               // number of the list that first_ and j_ are a copy of
   std::vector<int64_t> first_;

@@ -1,5 +1,6 @@
 // watch.hpp: who is outside the range of the training data, or where the members of a committee are apart; what is done about it.
 #pragma once
+#include <unistd.h>
 #include <algorithm>
 #include <cinttypes>
 #include <cstring>
@@ -47,6 +48,8 @@ class Watch : protected LAMMPS_NS::Pointers {
       file_ = arg[1];
       every_ = LAMMPS_NS::utils::bnumeric(FLERR, arg[2], false, lmp);
       if (every_ < 1) error->all(FLERR, "pair_style fastmd: write wants a whole number of steps >= 1, got {}", arg[2]);
+      const size_t slash = file_.rfind('/');
+      if (comm->me == 0 && access(slash == std::string::npos ? "." : file_.substr(0, slash + 1).c_str(), W_OK)) unwritable();  // before the run, not days later
       return 3;
     }
     if (word == "maxspread") {
@@ -89,6 +92,8 @@ class Watch : protected LAMMPS_NS::Pointers {
   double told_ = 0;
   std::string file_;
 
+  void unwritable() { error->one(FLERR, "pair_style fastmd: write: {} cannot be written: {}", file_, std::strerror(errno)); }
+
   void summary(const std::string &begin) {
     told_ = now[2];
     if (comm->me == 0) error->warning(FLERR, "{}So far {:.0f} values were outside, in {:.0f} evaluations", begin, now[2], now[3]);
@@ -117,7 +122,7 @@ class Watch : protected LAMMPS_NS::Pointers {
     for (size_t k = 0; k < all.size(); k += WIDTH) rows.push_back(all.data() + k);
     std::sort(rows.begin(), rows.end(), [](const double *a, const double *b) { return a[0] < b[0]; });
     FILE *f = std::fopen(file_.c_str(), first ? "w" : "a");
-    if (!f) error->one(FLERR, "pair_style fastmd: write: {} cannot be written: {}", file_, std::strerror(errno));
+    if (!f) unwritable();
     const auto &d = *domain;
     auto flag = [](int periodic) { return periodic ? 'T' : 'F'; };
     std::fprintf(f, "%zu\nLattice=\"%.17g 0 0 %.17g %.17g 0 %.17g %.17g %.17g\" Properties=species:S:1:pos:R:3:outside:I:1%s pbc=\"%c %c %c\" step=%" PRId64 "\n", rows.size(),
