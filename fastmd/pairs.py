@@ -58,8 +58,12 @@ class Pairs:
     def d(self):
         if self._d is None:
             x, i = self._positions, self.i
-            of = np.searchsorted(self.start, i, "right") - 1
-            self._d = x[self.j] - x[i] + np.einsum("mk,mka->ma", self.shift, self._cell.reshape(-1, 3, 3)[of])
+            if self._start is None:
+                image = self.shift @ self._cell
+            else:
+                of = np.searchsorted(self._start, i, "right") - 1
+                image = np.einsum("mk,mka->ma", self.shift, self._cell.reshape(-1, 3, 3)[of])
+            self._d = x[self.j] - x[i] + image
         return self._d
 
     @property
