@@ -23,7 +23,7 @@ help:
 	@echo "make docs        build the tutorial and the API reference into site/"
 	@echo "make clean       remove the environments and all that was built"
 	@echo ""
-	@echo "Both build in .venv with python3; another interpreter: make test PYTHON=python3.12"
+	@echo "All build in .venv (bench in .venv-bench) with python3; another interpreter: make test PYTHON=python3.12"
 	@echo "One test: $(BIN)/python -m pytest -k neighbour"
 
 demo: $(VENV)/made-train

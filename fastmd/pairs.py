@@ -153,6 +153,7 @@ class Verlet:
 
     k(skin) is when the farthest atom had moved by skin / 2 the last time; for longer skins than there was, as far as it would have come at the same speed.
     It depends on the positions asked for and on no clock: equal runs stay equal.
+    Raises ValueError for a cutoff <= 0, a skin < 0; and `pairs` for what find_pairs refuses.
     Source: L. Verlet, Phys. Rev. 159, 98 (1967).
     """
 
