@@ -200,7 +200,7 @@ def main(only, rounds, folder, quick):
     Examples:
       python bench/compare.py
       python bench/compare.py --only neighbours --only classical --rounds 15
-      python bench/compare.py --quick --out /tmp/quick
+      python bench/compare.py --quick --out quick
     """
     warnings.filterwarnings("ignore", category=FutureWarning)
     folder.mkdir(parents=True, exist_ok=True)

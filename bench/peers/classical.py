@@ -3,9 +3,7 @@
 import importlib.util
 
 import numpy as np
-from ase import Atoms
-from ase.build import bulk
-from systems import fcc, rattled
+from systems import cristobalite, fcc
 from yardstick import silicon
 
 import fastmd
@@ -23,23 +21,11 @@ def contests(quick):
         path = potentials() / "Si.sw"
         yield contest("Stillinger-Weber, silicon", silicon(3 if quick else 10)[0], fastmd.StillingerWeber.read(path, elements=("Si",)),
                       ["pair_style sw", f"pair_coeff * * {path} Si"])
-    if lammps and hasattr(fastmd, "Vashishta"):
         silica = cristobalite(2 if quick else 5)
         for year in (1990, 1994):
             path = potentials() / f"SiO.{year}.vashishta"
             yield contest(f"Vashishta {year}, cristobalite", silica, fastmd.Vashishta.read(path, elements=("Si", "O")),
                           ["pair_style vashishta", f"pair_coeff * * {path} Si O"])
-
-
-def cristobalite(cells):
-    """24 cells^3 atoms of beta-cristobalite: silicon on the sites of diamond, oxygen between them"""
-    a = 7.16
-    si = bulk("Si", "diamond", a=a, cubic=True)
-    corners = si.get_scaled_positions()[:4]
-    bonds = np.array([(1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1)]) / 8
-    oxygen = (np.array([c for c in si.get_scaled_positions() if any(np.allclose(c, k) for k in corners)])[:, None] + bonds).reshape(-1, 3)
-    atoms = Atoms("Si8O16", scaled_positions=np.concatenate([si.get_scaled_positions(), oxygen]), cell=[a] * 3, pbc=True)
-    return rattled(atoms * (cells, cells, cells), 0.05)
 
 
 def contest(what, atoms, potential, commands):

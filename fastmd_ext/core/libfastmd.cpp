@@ -407,6 +407,7 @@ fastmd_pairs *fastmd_search_pairs(const fastmd_search *given) {
     if (s.structures < 0 || !s.start || s.start[0] != 0) throw std::invalid_argument("structures or start is missing or out of range");
     if (!(s.cutoff > 0) || !std::isfinite(s.cutoff)) throw std::invalid_argument("cutoff must be > 0 angstrom and finite");
     if (s.structures && !s.pbc) throw std::invalid_argument("pbc is NULL");
+    if (s.start[s.structures] && !s.x) throw std::invalid_argument("x is NULL");
     static const double open[9] = {};
     std::vector<pairs_detail::Structure> many(s.structures > 1 ? s.structures : 0);
     pairs_detail::Structure one{}, *structures = s.structures > 1 ? many.data() : &one;
@@ -419,12 +420,11 @@ fastmd_pairs *fastmd_search_pairs(const fastmd_search *given) {
       structures[k] = {s.start[k + 1] - s.start[k], s.x + 3 * s.start[k], periodic ? s.cell + 9 * k : open, pbc};
     }
     const int64_t n = s.start[s.structures];
-    if (n && !s.x) throw std::invalid_argument("x is NULL");
     check_finite(s.x, 3 * n, "positions");
     std::unique_ptr<fastmd_pairs> p(left_over.exchange(nullptr));
     if (!p) p = std::make_unique<fastmd_pairs>();
     p->list.has_shift = s.fill & FASTMD_PAIRS_SHIFT, p->list.has_d = s.fill & FASTMD_PAIRS_D, p->list.has_r = s.fill & FASTMD_PAIRS_R;
-    find_pairs(*kernels(), s.structures, structures, s.start, s.cutoff, s.start[s.structures] <= pairs_detail::CHUNK_SITES ? 1 : s.threads > 0 ? s.threads : fastmd_default_threads(), p->list);
+    find_pairs(*kernels(), s.structures, structures, s.start, s.cutoff, n <= pairs_detail::CHUNK_SITES ? 1 : s.threads > 0 ? s.threads : fastmd_default_threads(), p->list);
     out = p.release();
     return 0;
   });

@@ -128,7 +128,6 @@ class PairFastmd : public Pair {
     if (neighbor->ago == 0 || neighbor->ncalls != copied_ || int(first_.size()) != n + 1) copy_list(n);
     species_.resize(n_all);
     for (int i = 0; i < n_all; i++) species_[i] = species_of_[atom->type[i]];
-    forces_.resize(3 * size_t(n_all));
     const double *x = n_all ? atom->x[0] : nullptr;
     if (angstrom_ != 1) {
       scaled_.resize(3 * size_t(n_all));
@@ -137,7 +136,7 @@ class PairFastmd : public Pair {
     }
     const bool looks = has_ranges_ && watch_->policy != Watch::IGNORE;
     auto wanted = [](auto &buffer, bool want, size_t size) {
-      if (want) buffer.resize(size);
+      if (want) buffer.reserve(1), buffer.resize(size);  // NULL means not wanted, also on a rank without atoms, which must go along with the others
       return want ? buffer.data() : nullptr;
     };
     double energy = 0, virial_sum[9];
@@ -145,7 +144,8 @@ class PairFastmd : public Pair {
     system.size = sizeof system, system.n = n, system.n_all = n_all, system.threads = threads_, system.precision = precision_;
     system.species = species_.data(), system.first = first_.data(), system.j = j_.data(), system.x = x;
     fastmd_result result{};
-    result.size = sizeof result, result.energy = &energy, result.forces = forces_.data(), result.virial = vflag_global ? virial_sum : nullptr;
+    result.size = sizeof result, result.energy = &energy, result.virial = vflag_global ? virial_sum : nullptr;
+    result.forces = wanted(forces_, true, 3 * size_t(n_all));
     result.energies = wanted(energies_, eflag_atom || members_ > 1, n);
     result.virials = wanted(virials_, vflag_atom, 9 * size_t(n));
     result.edges = wanted(edges_, cvflag_atom, 3 * j_.size());
