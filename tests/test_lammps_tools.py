@@ -241,6 +241,9 @@ def many():
     sheared = bulk("Si", cubic=True)
     sheared.set_cell(sheared.cell.array @ [[1, 0.9, 0], [0, 1, -1.4], [0.3, 0, 1]], scale_atoms=True)
     frames.append(sheared)
+    tilted = bulk("Si")  # the same lattice, of vectors a thousand times as long
+    tilted.set_cell(tilted.cell.array + np.outer([0, 0, 1], 1000 * tilted.cell.array[0] + 500 * tilted.cell.array[1]))
+    frames.append(tilted)
     for k, atoms in enumerate(frames):
         atoms.rattle(0.08, seed=k)
         atoms.positions += rng.integers(-3, 3, 3) @ np.where(atoms.pbc[:, None], atoms.cell.array, 0)
