@@ -21,6 +21,7 @@ import numpy as np
 from ase import Atoms, units
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.data import atomic_masses, atomic_numbers, chemical_symbols
+from ase.geometry import minkowski_reduce
 
 from . import _check
 
@@ -259,6 +260,8 @@ def label(frames, pair_style, pair_coeff, elements=None, lammps_units="metal", c
     frames = list(frames)
     found = sorted({int(z) for atoms in frames for z in _check.atoms(atoms)[0]})
     if elements is None:
+        if not found:
+            raise ValueError("frames: there are no atoms in them")
         if len(found) > 1:
             raise ValueError(f"elements: say which atom types 1, 2, ... stand for, as pair_coeff has them; the frames have {', '.join(chemical_symbols[z] for z in found)}")
         elements = [chemical_symbols[z] for z in found]
@@ -297,7 +300,7 @@ def _labelled(lammps, instance, atoms, pair_commands, elements, lammps_units, co
     n = len(atoms)
     if n == 0:
         raise ValueError("there are no atoms")
-    box, turn, flags = _box(x, cell, pbc)
+    box, turn, flags = _box(x, _shortest(cell, pbc), pbc)
     x = x @ turn
     low, high = np.zeros(3), box.diagonal().copy()
     for a in range(3):
@@ -325,6 +328,13 @@ def _labelled(lammps, instance, atoms, pair_commands, elements, lammps_units, co
         stress = turn @ np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]]) @ turn.T
         results["stress"] = stress[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
     return _with_labels(atoms, results)
+
+
+def _shortest(cell, pbc):
+    """The same lattice from its shortest vectors: in a very skewed box LAMMPS makes ghosts without end. A cell without volume stays as it is."""
+    with np.errstate(all="ignore"), contextlib.suppress(ValueError, OverflowError, RuntimeError):
+        return minkowski_reduce(cell, np.asarray(pbc, bool))[0]
+    return cell
 
 
 def _box(x, cell, pbc):

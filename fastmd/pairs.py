@@ -151,7 +151,8 @@ class Verlet:
 
             pairs in the list * (1 + search / k)  ~  (1 + skin / cutoff)^3 (1 + search / k(skin))
 
-    k(skin) is when the farthest atom had moved by skin / 2 the last time; for longer skins than there was, as far as it would have come at the same speed.
+    k(skin) is when the farthest atom had moved by skin / 2 the last time; for longer skins than there was, when it would have come so far by diffusion, in a
+    time that goes with the square. That is too long for atoms in free flight, which is then seen the next time; too short a guess would never be put to the test.
     It depends on the positions asked for and on no clock: equal runs stay equal.
     Raises ValueError for a cutoff <= 0, a skin < 0; and `pairs` for what find_pairs refuses.
     Source: L. Verlet, Phys. Rev. 159, 98 (1967).
@@ -202,11 +203,10 @@ class Verlet:
         return moved <= (self.skin / 2) ** 2
 
     def _best(self):
-        """The skin of least cost; one longer than the last at most, for what is longer is a guess"""
+        """The skin of least cost; one longer than the last, or than the atoms came, at most, for what is longer is a guess"""
         seen = len(self._after)
-        speed = self._moved**0.5 / self._asked
-        k = np.maximum(1, np.append(self._after[:len(_SKINS)], _SKINS[seen:] / 2 / speed))
-        longest = np.searchsorted(_SKINS, self.skin) + 2
+        k = np.maximum(1, np.append(self._after[:len(_SKINS)], self._asked * (_SKINS[seen:] / 2) ** 2 / self._moved))
+        longest = max(np.searchsorted(_SKINS, self.skin), seen - 1) + 2
         search = _PER_PAIR + (_PER_ATOM * len(self._list._positions) + _PER_CALL) / max(1, len(self._list))
         return float(_SKINS[((1 + _SKINS / self.cutoff) ** 3 * (1 + search / k))[:longest].argmin()])
 

@@ -353,12 +353,21 @@ def test_a_run_stops_where_the_members_are_too_far_apart(tmp_path):
     (["pair_style fastmd", "pair_coeff * * nowhere.nnp Si"], "nowhere.nnp: cannot be opened"),
     (["pair_style fastmd", "pair_coeff * * atoms.data Si"], "pair_coeff of fastmd: atoms.data"),
     (["pair_style fastmd", "pair_coeff * * set.nnp Si"], "set.nnp holds symmetry functions only, no network"),
+    (["pair_style fastmd", "pair_coeff * * folder Si"], "folder: cannot be read: Is a directory"),
+    (["pair_style fastmd", "pair_coeff * * /dev/zero Si"], "/dev/zero: larger than 1 GiB, no potential file"),
+    (["pair_style fastmd threads 99999999999", "pair_coeff * * a.nnp Si"], "threads wants a whole number >= 1, got 99999999999"),
+    (["pair_style fastmd", "pair_coeff * * a.nnp Si", "pair_style fastmd maxspread 1"], "maxspread: a.nnp is a single potential"),
+    (["pair_style fastmd", "pair_coeff * * bare.nnp Si", "pair_style fastmd extrapolation stop 0"], "bare.nnp has no ranges"),
+    (["pair_style fastmd write out.extxyz 1", "pair_coeff * * bare.nnp Si"], "write: nothing would ever be written: bare.nnp has no ranges"),
+    (["pair_style fastmd extrapolation ignore write out.extxyz 1", "pair_coeff * * a.nnp Si"], "nothing would ever be written: extrapolation ignore"),
     (["pair_style fastmd", "pair_coeff * * a.nnp NULL"], "Incorrect args for pair coefficients"),
     (["newton off", "pair_style fastmd", "pair_coeff * * a.nnp Si"], "needs `newton on`"),
     (["pair_style fastmd", "pair_coeff * * a.nnp Si", "group g type 1", "atom_modify first g", "neigh_modify include g"], "does not work with neigh_modify include"),
 ], ids=lambda x: x if isinstance(x, str) else "")
 def test_mistakes_get_one_clear_error(tmp_path, pair, message):
-    simple(tmp_path / "a.nnp")
+    p = simple(tmp_path / "a.nnp")
+    NNPotential({"Si": p.functions["Si"]}, {"Si": Network.random(3, (5,), rng=1)}).save(tmp_path / "bare.nnp")
+    (tmp_path / "folder").mkdir()
     fastmd.save_set(tmp_path / "set.nnp", {"Si": [G2("Si", 4.0, 0.1)]})
     lines, _ = setup(tmp_path, silicon(1))
     if pair[0] == "newton off":

@@ -286,6 +286,19 @@ def test_labels_are_those_of_stillinger_weber_in_any_cell(elsewhere, tmp_path):
         assert np.array_equal(labelled.positions, atoms.positions) and np.array_equal(labelled.cell, atoms.cell) and np.array_equal(labelled.pbc, atoms.pbc)
 
 
+def test_a_lattice_of_long_skewed_vectors_has_the_labels_of_its_short_ones(elsewhere, tmp_path):
+    atoms = bulk("Si")
+    atoms.rattle(0.1, seed=1)
+    long = atoms.copy()
+    long.set_cell(atoms.cell.array + np.outer([0, 0, 1], 1000 * atoms.cell.array[0] + 500 * atoms.cell.array[1]))
+    write_silicon(tmp_path / "Si.sw")
+    a, b = elsewhere(labels, [atoms, long], "sw", [f"* * {tmp_path}/Si.sw Si"])
+    assert a.get_potential_energy() == pytest.approx(b.get_potential_energy(), rel=1e-9)
+    np.testing.assert_allclose(a.get_forces(), b.get_forces(), atol=1e-9)
+    np.testing.assert_allclose(a.get_stress(), b.get_stress(), atol=1e-9)
+    assert np.array_equal(b.cell, long.cell)
+
+
 def test_labels_are_those_of_fastmd_by_way_of_the_plugin(elsewhere, tmp_path):
     p = structures.random_potential(np.random.default_rng(1))
     p.save(tmp_path / "a.nnp")
@@ -351,6 +364,7 @@ def test_labelling_that_cannot_be_says_why(elsewhere, tmp_path):
     says("lammps_units must be one of metal, real, electron, got 'lj'", [si], "sw", ["* * Si.sw Si"], None, "lj")
     says("elements: say which atom types 1, 2, ... stand for, .*the frames have O, Si", [sio], "lj/cut 3", ["* * 1 1"])
     says("elements: expected symbols such as Si, got Sj", [si], "lj/cut 3", ["* * 1 1"], ["Sj"])
+    says("frames: there are no atoms in them", [Atoms()], "lj/cut 3", ["* * 1 1"])
     says("elements: the frames have O, which is not among Si", [sio], "lj/cut 3", ["* * 1 1"], ["Si"])
     says("pair_coeff \\* \\* x.sw O Si: ends in O Si, but atom types 1, 2, ... are Si O", [sio], "sw", ["* * x.sw O Si"], ["Si", "O"])
     says("structure 0: LAMMPS says: .*nonsense", [si], "nonsense", ["* *"])

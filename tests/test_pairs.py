@@ -366,6 +366,22 @@ def walk(verlet, steps, speed, n=60):
     return verlet
 
 
+@pytest.mark.parametrize("reach, period", [(0.4, 40), (0.7, 40), (0.3, 10)])
+def test_the_automatic_skin_finds_out_of_short_ones_where_atoms_swing_in_step(reach, period):
+    """At their turning points atoms hardly move, which speaks for a short skin; how far they come is seen only with a longer one."""
+    rng = np.random.default_rng(0)
+    x, along = rng.random((250, 3)) * 18, rng.normal(size=(250, 3))
+    along /= np.linalg.norm(along, axis=1)[:, None]
+
+    def searches(skin):
+        verlet = fastmd.Verlet(3.0, skin)
+        for t in range(300):
+            verlet.pairs(x + reach * along * np.sin(2 * np.pi * t / period), 18 * np.eye(3), [True] * 3)
+        return verlet.rebuilds
+
+    assert searches(None) < 1.6 * searches(0.5)
+
+
 def test_the_automatic_skin_grows_with_the_speed_of_the_atoms_and_falls_with_it():
     slow, fast = walk(fastmd.Verlet(5.0, None), 3000, 0.002), walk(fastmd.Verlet(5.0, None), 300, 0.05)
     assert slow.skin < 0.5 < fast.skin and fast.rebuilds < walk(fastmd.Verlet(5.0, 0.5), 300, 0.05).rebuilds

@@ -1,9 +1,9 @@
 """Potentials of pairs and triplets whose parameters come as in LAMMPS's files: an entry for every ordered triplet of elements."""
 
+import io
 import itertools
 import math
 import numbers
-import os
 
 import numpy as np
 
@@ -69,33 +69,27 @@ class ManyBody(Classical):
     def _read(cls, path):
         """The entries {(i, j, k): entry} of a file, parsed and nothing more."""
         path = _check.path("path", path)
-        try:
-            if os.path.getsize(path) > _LARGEST_FILE:
-                raise ValueError(f"{path}: larger than {_LARGEST_FILE} bytes, this is no {cls.suffix} file")
-            file = open(path, encoding="utf-8", errors="replace")  # a comment may be in any encoding
-        except OSError as e:
-            raise ValueError(f"{path}: cannot be read ({e.strerror})") from None
+        file = io.TextIOWrapper(io.BytesIO(_check.read_bytes(path, _LARGEST_FILE)), encoding="utf-8", errors="replace")  # a comment may be in any encoding
         count = len(cls.entry._fields)
         entries, words, start = {}, [], 0
-        with file:
-            for number, line in enumerate(file, 1):
-                found = line.split("#", 1)[0].split()
-                if found and not words:
-                    start = number
-                words += found
-                if len(words) < 3 + count:
-                    continue
-                if len(words) > 3 + count:
-                    raise ValueError(f"{path}, line {number}: an entry has 3 elements and {count} numbers, got {len(words)} words")
-                key = tuple(words[:3])
-                if key in entries:
-                    raise ValueError(f"{path}, line {start}: second entry for {' '.join(key)}, keep one")
-                try:
-                    entries[key] = cls.entry(*map(float, words[3:]))
-                except ValueError as error:
-                    raise ValueError(f"{path}, line {start}: expected {count} numbers after {' '.join(key)}, {error}") from None
-                cls._check(f"{path}, line {start}", entries[key])
-                words = []
+        for number, line in enumerate(file, 1):
+            found = line.split("#", 1)[0].split()
+            if found and not words:
+                start = number
+            words += found
+            if len(words) < 3 + count:
+                continue
+            if len(words) > 3 + count:
+                raise ValueError(f"{path}, line {number}: an entry has 3 elements and {count} numbers, got {len(words)} words")
+            key = tuple(words[:3])
+            if key in entries:
+                raise ValueError(f"{path}, line {start}: second entry for {' '.join(key)}, keep one")
+            try:
+                entries[key] = cls.entry(*map(float, words[3:]))
+            except ValueError as error:
+                raise ValueError(f"{path}, line {start}: expected {count} numbers after {' '.join(key)}, {error}") from None
+            cls._check(f"{path}, line {start}", entries[key])
+            words = []
         if words:
             raise ValueError(f"{path}, line {start}: the file ends inside this entry, {len(words)} of {3 + count} words")
         if not entries:

@@ -48,7 +48,7 @@ class PairFastmd : public Pair {
         precision_ = value == "float64" ? FASTMD_FLOAT64 : value == "mixed" ? FASTMD_MIXED : value == "float32" ? FASTMD_FLOAT32 : -1;
         if (precision_ < 0) error->all(FLERR, "pair_style fastmd: precision wants float64, mixed or float32, got {}", value);
       } else if (word == "threads") {
-        threads_ = utils::is_integer(value) ? std::atoi(value.c_str()) : 0;
+        threads_ = utils::is_integer(value) && value.size() < 10 ? std::atoi(value.c_str()) : 0;
         if (threads_ < 1) error->all(FLERR, "pair_style fastmd: threads wants a whole number >= 1, got {}", value);
       } else if (word == "spread") {
         if (value != "energies" && value != "forces") error->all(FLERR, "pair_style fastmd: spread wants energies or forces, got {}", value);
@@ -96,8 +96,7 @@ class PairFastmd : public Pair {
     has_ranges_ = false;
     for (int a = 0; a < fastmd_n_elements(potential_.get()); a++)
       for (int b = 0; b < fastmd_n_elements(potential_.get()); b++) has_ranges_ |= fastmd_statistics(potential_.get(), a) || fastmd_shortest(potential_.get(), a, b) > 0;
-    if (watch_->policy == Watch::STOP && !has_ranges_) error->all(FLERR, "pair_style fastmd: extrapolation stop: {} has no ranges of its training data (no `stats`)", name);
-    if ((watch_->max_spread > 0 || spread_wanted_) && members_ < 2) error->all(FLERR, "pair_style fastmd: spread and maxspread: {} is a single potential, only a committee has a spread", name);
+    name_ = name;
   }
 
   void init_style() override {
@@ -106,6 +105,11 @@ class PairFastmd : public Pair {
     else if (units == "real") angstrom_ = 1, ev_ = 0.04336410390059322;                     // kcal/mol
     else if (units == "electron") angstrom_ = 0.5291772105638411, ev_ = 27.211386024367243; // bohr, hartree
     else error->all(FLERR, "pair style fastmd works in units metal, real and electron, got {}: its potentials are made for real matter in angstrom and eV, which these units do not have or only in other powers of ten", units);
+    // here and not in coeff: a second `pair_style fastmd` with other words keeps the potential
+    if (watch_->policy == Watch::STOP && !has_ranges_) error->all(FLERR, "pair_style fastmd: extrapolation stop: {} has no ranges of its training data (no `stats`)", name_);
+    if ((watch_->max_spread > 0 || spread_wanted_) && members_ < 2) error->all(FLERR, "pair_style fastmd: spread and maxspread: {} is a single potential, only a committee has a spread", name_);
+    if (watch_->writes() && watch_->max_spread == 0 && (watch_->policy == Watch::IGNORE || !has_ranges_))
+      error->all(FLERR, "pair_style fastmd: write: nothing would ever be written: {}", has_ranges_ ? "extrapolation ignore looks at nothing" : name_ + " has no ranges of its training data (no `stats`)");
     if (!force->newton_pair) error->all(FLERR, "pair style fastmd needs `newton on` (or `newton on off`): forces act on ghost atoms, too, and have to be brought home");
     if (atom->molecular && (atom->nbonds || atom->molecular == 2))
       for (int k = 1; k < 4; k++)
@@ -202,6 +206,7 @@ class PairFastmd : public Pair {
   };
   std::unique_ptr<fastmd_potential, Free> potential_;
   std::unique_ptr<Watch> watch_;
+  std::string name_;                 // of its file
   std::vector<std::string> symbol_;  // of each type
   std::vector<int32_t> species_of_;  // of each type, -1: not ours
   int precision_ = FASTMD_FLOAT64, threads_ = 1, members_ = 1, spread_flag_ = 0;

@@ -4,10 +4,12 @@
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <climits>
+#include <cerrno>
+#include <cstdio>
 #include <cstdlib>
-#include <fstream>
-#include <iterator>
+#include <cstring>
+#include <string>
+#include <vector>
 #include "comm.h"
 #include "error.h"
 #include "pair.h"
@@ -22,11 +24,16 @@ struct Text {  // of a file, or why there is none
 };
 
 inline Text read_file(const std::string &path) {
-  std::ifstream f(path, std::ios::binary);
-  if (!f) return {false, path + ": cannot be opened"};
-  std::string text{std::istreambuf_iterator<char>(f), {}};
-  if (f.bad()) return {false, path + ": cannot be read"};
-  if (text.size() > size_t(INT_MAX)) return {false, path + ": larger than 2 GiB, no potential file"};
+  FILE *f = std::fopen(path.c_str(), "rb");
+  if (!f) return {false, path + ": cannot be opened: " + std::strerror(errno)};
+  constexpr size_t MOST = size_t(1) << 30;  // /dev/zero has no end
+  std::string text;
+  std::vector<char> block(1 << 16);
+  for (size_t n; text.size() <= MOST && (n = std::fread(block.data(), 1, block.size(), f));) text.append(block.data(), n);
+  const int bad = std::ferror(f) ? errno : 0;
+  std::fclose(f);
+  if (bad) return {false, path + ": cannot be read: " + std::strerror(bad)};  // a folder, say
+  if (text.size() > MOST) return {false, path + ": larger than 1 GiB, no potential file"};
   return {true, std::move(text)};
 }
 

@@ -24,6 +24,7 @@ class Watch : protected LAMMPS_NS::Pointers {
   double now[5] = {};
 
   explicit Watch(LAMMPS_NS::LAMMPS *lmp) : Pointers(lmp) {}
+  bool writes() const { return !file_.empty(); }
 
   // Takes the words of pair_style from arg[0] on that are for it; returns how many.
   int settings(int narg, char **arg) {
