@@ -56,6 +56,8 @@ template <class T, Mode mode> struct Narrow {
   Terms<T, mode> &terms;
   Triplets<T> &t;
   const bool by_shape = b.shape[0] >= 0;
+  const bool swapped = h.count[b.a] > h.count[b.b];  // fewer rows, and longer
+  const int of_j = swapped ? b.b : b.a, of_k = swapped ? b.a : b.b;
   const T *base = by_shape ? h.phi + b.shape[0] * h.cap : h.fc + b.cutoff * h.cap, *dbase = by_shape ? h.dphi + b.shape[0] * h.cap : h.dfc + b.cutoff * h.cap;
   int j0 = 0, j1 = 0, k0 = 0, k1 = 0;
   T least = 0, most = 0;  // of r_jk^2
@@ -244,8 +246,8 @@ template <class T, Mode mode> struct Narrow {
     if constexpr (mode != Mode::value) log_slopes<T>(b, h, base, dbase);
     const T low = by_shape ? T(e.shape[b.shape[0]].from) : T(0), high = by_shape ? T(e.shape[b.shape[0]].to) : T(e.cutoff[b.cutoff].rc);
     least = low * low, most = high * high;
-    h.stretch(b.a, low, high, j0, j1);
-    h.stretch(b.b, low, high, k0, k1);
+    h.stretch(of_j, low, high, j0, j1);
+    h.stretch(of_k, low, high, k0, k1);
     for (int k = k0 / W * W; k < k1; k += W) {
       Near<T> &n = t.near[k / W];
       n.x = load(h.x + k), n.y = load(h.y + k), n.z = load(h.z + k), n.r2 = load(h.r2 + k), n.inv = load(h.inv + k), n.base = load(base + k);
