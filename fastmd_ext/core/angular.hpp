@@ -15,7 +15,7 @@ inline namespace FASTMD_ISA {
 
 enum class Mode { value, gradient, jvp };
 constexpr int PART = 4;                                      // vectors whose sums are in registers at a time
-template <class T> constexpr int TILE = 2 * PART * width<T>;  // narrow: triplets that are worked on together
+template <class T> constexpr int TILE = 4 * PART * width<T>;  // narrow: triplets that are worked on together, at most
 
 // A window of the angle and its derivative by the cosine, or the angle they are made of. A hair inside |cos| = 1 everything is finite and, to
 // rounding, what it is there: a window about 0 or 180 degrees is smooth in the cosine. `stride` numbers after what stands at theta or out is its derivative.
@@ -141,7 +141,7 @@ template <class T, Mode mode> struct Terms {
       linear[q].s0 = broadcast<T>(c0), linear[q].s1 = broadcast<T>(c1);
     }
   }
-  FASTMD_INLINE void run(const T *cos) noexcept { run_program<T, mode != Mode::value>(mode == Mode::value ? b->values : b->derivatives, TILE<T>, cos, slot, TILE<T>); }
+  FASTMD_INLINE void run(const T *cos, int count) noexcept { run_program<T, mode != Mode::value>(mode == Mode::value ? b->values : b->derivatives, count, cos, slot, TILE<T>); }
 
   // Value and jvp: adds a part of a tile to the sums of channel q, whose terms begin at y: returns where those of the next begin. at: the part's place
   // in the tile

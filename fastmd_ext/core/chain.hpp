@@ -346,7 +346,7 @@ struct Account {
   Work &w;
   int64_t i;
   double Fi[3] = {}, virial[9] = {};
-  FASTMD_INLINE void edge(int64_t m, int64_t j, const double d[3], const double p[3]) {  // m: its place in the list
+  FASTMD_INLINE void edge(int64_t m, int64_t j, const Four &d, const double p[3]) {  // m: its place in the list
     if (w.forces) {
       double *Fj = w.forces + 3 * (j - w.low);
       for (int a = 0; a < 3; a++) Fj[a] -= p[a], Fi[a] += p[a];
@@ -370,7 +370,7 @@ inline void vjp_of_rows(Work &w, int64_t i, int nf) noexcept {
   Account account{w, i};
   for (int64_t m = s.first[i]; m < s.first[i + 1]; m++, J += 3 * nf) {
     const double p[3] = {dot(J, g, nf), dot(J + nf, g, nf), dot(J + 2 * nf, g, nf)};
-    double d[3];
+    Four d;
     displacement(s, i, m, d);
     account.edge(m, s.j[m], d, p);
   }
@@ -383,7 +383,8 @@ inline void jvp_of_rows(Work &w, int64_t i, int nf) noexcept {
   double *dG = w.G + w.row[i];
   std::fill_n(dG, nf, 0.0);
   for (int64_t m = s.first[i]; m < s.first[i + 1]; m++, J += 3 * nf) {
-    double v[3] = {}, d[3];
+    double v[3] = {};
+    Four d;
     if (w.v)
       for (int a = 0; a < 3; a++) v[a] = w.v[3 * int64_t(s.j[m]) + a] - w.v[3 * i + a];
     if (strain) {

@@ -49,13 +49,15 @@ template <class T> struct Triplets {
 };
 
 template <class T, Mode mode> struct Narrow {
-  static constexpr int W = width<T>;
+  static constexpr int W = width<T>, STEP = PART * W;
   const ElementPlan &e;
   const Block &b;
   Neighbourhood<T> &h;
   Terms<T, mode> &terms;
   Triplets<T> &t;
   const bool by_shape = b.shape[0] >= 0;
+  const bool swapped = h.count[b.a] > h.count[b.b];  // fewer rows, and longer
+  const int of_j = swapped ? b.b : b.a, of_k = swapped ? b.a : b.b;
   const T *base = by_shape ? h.phi + b.shape[0] * h.cap : h.fc + b.cutoff * h.cap, *dbase = by_shape ? h.dphi + b.shape[0] * h.cap : h.dfc + b.cutoff * h.cap;
   int j0 = 0, j1 = 0, k0 = 0, k1 = 0;
   T least = 0, most = 0;  // of r_jk^2
@@ -106,12 +108,12 @@ template <class T, Mode mode> struct Narrow {
     t.row[t.n_rows++] = {j, R, start, t.used};
   }
 
-  // From what the row packed to cos, the products of the shapes and the factor of r_jk
-  FASTMD_INLINE void make(int at) noexcept {
+  // From what the row packed to cos, the products of the shapes and the factor of r_jk, of `count` triplets: a tile or the whole steps that are left
+  FASTMD_INLINE void make(int at, int count) noexcept {
     alignas(64) T v[TILE<T>];
     auto several = [](const T *p) __attribute__((always_inline)) { return build<T, ABREAST>([p](auto i) __attribute__((always_inline)) { return load(p + i * W); }); };
     auto put = [](T *p, const Several<T, ABREAST> &x) __attribute__((always_inline)) { unrolled<ABREAST>([&](auto i) __attribute__((always_inline)) { store<T>(p + i * W, x.v[i]); }); };
-    for (int part = 0; part < TILE<T>; part += ABREAST * W) {
+    for (int part = 0; part < count; part += ABREAST * W) {
       const int k = at + part;
       const Several<T, ABREAST> u = several(t.third + k), s = several(t.cos + k), q = several(t.q + k);
       Several<T, ABREAST> f, df;
@@ -126,20 +128,20 @@ template <class T, Mode mode> struct Narrow {
         }
       put(t.third + k, f), put(t.dthird + k, df);
     }
-    run_program<T, false>(b.exponentials, TILE<T>, v, terms.slot, TILE<T>);
+    run_program<T, false>(b.exponentials, count, v, terms.slot, TILE<T>);
     for (int q = b.n_channels - 1; q >= 0; q--) {  // the first, which takes the place of what all are made of, last
       const T *F = t.E + at, *x = terms.slot + std::max(b.exp_slot[q], 0) * TILE<T>;
       T *E = t.E + q * t.cap + at;
       if (b.exp_slot[q] < 0)
-        for (int k = 0; k < TILE<T>; k += W) store<T>(E + k, load(F + k));
+        for (int k = 0; k < count; k += W) store<T>(E + k, load(F + k));
       else
-        for (int k = 0; k < TILE<T>; k += W) store<T>(E + k, load(F + k) * load(x + k));
+        for (int k = 0; k < count; k += W) store<T>(E + k, load(F + k) * load(x + k));
     }
   }
 
-  FASTMD_INLINE void add(int tile) noexcept {  // value and jvp
-    terms.run(t.cos + tile);
-    for (int part = 0; part < TILE<T>; part += PART * W) {
+  FASTMD_INLINE void add(int tile, int count) noexcept {  // value and jvp
+    terms.run(t.cos + tile, count);
+    for (int part = 0; part < count; part += PART * W) {
       auto *term = terms.sum_of;
       for (int q = 0; q < b.n_channels; q++) {
         vec<T> E[PART], dE[PART];
@@ -160,9 +162,9 @@ template <class T, Mode mode> struct Narrow {
 
   // p_ij = a_j d_ij + B d_ik, and the same with j and k exchanged: a_j = chi_j T + S - C / r_ij^2, T = sum A E, S = dE/d(r^2 / 2) summed over what v and
   // r_jk make, B = D / (r_ij r_ik) - (the part of S from r_jk), C = D cos; A, D as in wide.hpp. They are left in the place of what they are made of.
-  FASTMD_INLINE void scalars(int tile) noexcept {
-    terms.run(t.cos + tile);
-    for (int part = 0; part < TILE<T>; part += PART * W) {
+  FASTMD_INLINE void scalars(int tile, int count) noexcept {
+    terms.run(t.cos + tile, count);
+    for (int part = 0; part < count; part += PART * W) {
       vec<T> one[PART] = {}, two[PART] = {}, D[PART] = {};
       const typename Terms<T, mode>::Sum *term = terms.sum_of;
       for (int q = 0; q < b.n_channels; q++) {
@@ -226,12 +228,13 @@ template <class T, Mode mode> struct Narrow {
 
   // All that is left of the triplets from `begin` on; tiles up to `done` are done.
   void work_off(int begin, int done, int first_row, int first_mask) noexcept {
-    const int end = begin + round_up(t.used - begin, TILE<T>);
+    const int end = begin + round_up(t.used - begin, STEP);
     blank(t.used, end);
     for (int at = done; at < end; at += TILE<T>) {
-      make(at);
-      if constexpr (mode == Mode::gradient) scalars(at);
-      else add(at);
+      const int count = std::min(TILE<T>, end - at);
+      make(at, count);
+      if constexpr (mode == Mode::gradient) scalars(at, count);
+      else add(at, count);
     }
     if constexpr (mode == Mode::gradient) {
       const unsigned *mask = t.mask + first_mask;
@@ -244,8 +247,8 @@ template <class T, Mode mode> struct Narrow {
     if constexpr (mode != Mode::value) log_slopes<T>(b, h, base, dbase);
     const T low = by_shape ? T(e.shape[b.shape[0]].from) : T(0), high = by_shape ? T(e.shape[b.shape[0]].to) : T(e.cutoff[b.cutoff].rc);
     least = low * low, most = high * high;
-    h.stretch(b.a, low, high, j0, j1);
-    h.stretch(b.b, low, high, k0, k1);
+    h.stretch(of_j, low, high, j0, j1);
+    h.stretch(of_k, low, high, k0, k1);
     for (int k = k0 / W * W; k < k1; k += W) {
       Near<T> &n = t.near[k / W];
       n.x = load(h.x + k), n.y = load(h.y + k), n.z = load(h.z + k), n.r2 = load(h.r2 + k), n.inv = load(h.inv + k), n.base = load(base + k);
@@ -283,12 +286,12 @@ template <class T, Mode mode> struct Narrow {
       else rows<1>(j, from);
       if (t.used - done < CHUNK) continue;
       if (kept)
-        for (const int to = done + (t.used - done) / TILE<T> * TILE<T>; done < to; done += TILE<T>) make(done), add(done);
+        for (const int to = done + (t.used - done) / TILE<T> * TILE<T>; done < to; done += TILE<T>) make(done, TILE<T>), add(done, TILE<T>);
       else
         forget();
     }
     if (t.used > done) work_off(begin, done, first_row, first_mask);
-    const int end = begin + round_up(t.used - begin, TILE<T>);
+    const int end = begin + round_up(t.used - begin, STEP);
     if (kept && end <= KEPT && t.n_rows <= KEPT && t.masks <= KEPT) *keep = {begin, end, first_row, t.n_rows, first_mask}, t.used = end;
     else t.used = begin, t.n_rows = first_row, t.masks = first_mask;
     if constexpr (mode == Mode::gradient) finish();
@@ -302,7 +305,7 @@ template <class T, Mode mode> struct Narrow {
     int at = keep.begin, done = keep.begin;
     for (int r = keep.row; r < keep.last_row; r++) {
       if (done < t.row[r].end)
-        for (const int to = std::min(keep.end, std::max(t.row[r].end, done + CHUNK)); done < to; done += TILE<T>) scalars(done);
+        for (const int to = std::min(keep.end, std::max(t.row[r].end, done + CHUNK)); done < to; done += TILE<T>) scalars(done, std::min(TILE<T>, keep.end - done));
       hand_out_row(t.row[r], at, mask);
     }
     finish();

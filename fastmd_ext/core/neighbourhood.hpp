@@ -40,7 +40,7 @@ template <class T> struct Neighbourhood {
   int *edge, *id;                         // place in the row; atom j
   int *from, *count;                      // by element: where its stretch begins, how many are real
   struct Parked {                         // while gathering
-    T x, y, z, r2;
+    T d[4];                               // and r2
     int item, kind;
   } * parked;
   int *order;
@@ -72,20 +72,20 @@ template <class T> struct Neighbourhood {
   }
 };
 
-// d_ij of edge m, in angstrom
-FASTMD_INLINE void displacement(const fastmd_system &s, int64_t i, int64_t m, double d[3]) {
+// d_ij of edge m, in angstrom, and 0
+typedef double Four __attribute__((vector_size(32)));
+FASTMD_INLINE void displacement(const fastmd_system &s, int64_t i, int64_t m, Four &d) {
   if (s.d) {
-    for (int a = 0; a < 3; a++) d[a] = s.d[3 * m + a];
+    const double *p = s.d + 3 * m;
+    d = Four{p[0], p[1], p[2], 0};
     return;
   }
   const double *xi = s.x + 3 * i, *xj = s.x + 3 * int64_t(s.j[m]);
-  if (s.shift) {
-    const int32_t *h = s.shift + 3 * m;
-    const double *c = s.cell;
-    for (int a = 0; a < 3; a++) d[a] = xj[a] - xi[a] + (h[0] * c[a] + h[1] * c[3 + a] + h[2] * c[6 + a]);
-  } else {
-    for (int a = 0; a < 3; a++) d[a] = xj[a] - xi[a];
-  }
+  d = Four{xj[0], xj[1], xj[2], 0} - Four{xi[0], xi[1], xi[2], 0};
+  if (!s.shift) return;
+  const int32_t *h = s.shift + 3 * m;
+  const double *c = s.cell;
+  d += double(h[0]) * Four{c[0], c[1], c[2], 0} + double(h[1]) * Four{c[3], c[4], c[5], 0} + double(h[2]) * Four{c[6], c[7], c[8], 0};
 }
 
 // Gathers the neighbours within reach. Returns -1, or the edge of a neighbour on top of the atom.
@@ -96,24 +96,28 @@ template <class T> int64_t gather(const Plan &plan, const ElementPlan &element, 
   auto *const parked = h.parked, *p = parked;  // until the stretches are known
   const int32_t *const j = s.j + first, *const species = s.species;
   bool close = false;
+  int *const count = h.count;
+  for (int e = 0; e < ne; e++) count[e] = 0;
   for (int k = 0; k < row; k++) {  // without branches: all are written, those beyond reach and those of no element of ours are written over
-    double d[3];
+    Four d;
     displacement(s, i, first + k, d);
-    const double x = d[0] * native, y = d[1] * native, z = d[2] * native, r2 = x * x + y * y + z * z;
+    d *= native;
+    const double r2 = d[0] * d[0] + d[1] * d[1] + d[2] * d[2];
     const int e = species[j[k]];
-    *p = {T(x), T(y), T(z), T(r2), k, e};
+    d[3] = r2;
+    typedef T Rounded __attribute__((vector_size(4 * sizeof(T))));
+    const Rounded rounded = __builtin_convertvector(d, Rounded);
+    std::memcpy(p->d, &rounded, sizeof rounded);
+    p->item = k, p->kind = e;
     const bool in = (r2 < reach2) & (e >= 0);
     close |= in & (r2 < 1e-12);
+    count[e < 0 ? 0 : e] += in;
     p += in;
   }
   const int n = int(p - parked);
   int64_t clash = -1;
   for (int k = 0; k < n && close; k++)
-    if (parked[k].r2 < T(1e-12)) clash = first + parked[k].item;
-  for (int e = 0; e < ne; e++) h.count[e] = 0;
-  if (ne == 1) h.count[0] = n;
-  else
-    for (int k = 0; k < n; k++) h.count[parked[k].kind]++;
+    if (parked[k].d[3] < T(1e-12)) clash = first + parked[k].item;
   int at = 0;
   for (int e = 0; e < ne; e++) {
     h.from[e] = at;
@@ -126,12 +130,12 @@ template <class T> int64_t gather(const Plan &plan, const ElementPlan &element, 
   h.sorted = element.sorted;
   if (h.sorted) {
     for (int k = 0; k < n; k++) h.order[k] = k;
-    std::sort(h.order, h.order + n, [parked](int a, int b) { return parked[a].r2 < parked[b].r2 || (parked[a].r2 == parked[b].r2 && a < b); });
+    std::sort(h.order, h.order + n, [parked](int a, int b) { return parked[a].d[3] < parked[b].d[3] || (parked[a].d[3] == parked[b].d[3] && a < b); });
   }
   for (int m = 0; m < n; m++) {
     const auto &from = parked[h.sorted ? h.order[m] : m];
     const int q = h.from[from.kind]++;
-    h.x[q] = from.x, h.y[q] = from.y, h.z[q] = from.z;
+    h.x[q] = from.d[0], h.y[q] = from.d[1], h.z[q] = from.d[2];
     h.edge[q] = from.item;
     h.id[q] = j[from.item];
   }

@@ -60,17 +60,28 @@ template <class T, class V> FASTMD_INLINE V whole_power(V x, int n) {
 // A shape times its cutoff, and the derivative of that divided by r, over arrays of whole vectors. raw: where the Gaussians stand, for
 // shapes that are powers of them.
 template <class T> inline void shape_array(const Shape &s, int from, int to, const T *r, const T *inv, const T *fc, const T *dfc, const T *like, T *raw, T *f, T *df) noexcept {
-  for (int k = from; k < to; k += width<T>) {
-    vec<T> R, dR, c = load(fc + k);
-    if (s.like >= 0) {
-      R = whole_power<T>(load(like + k), s.times);
-      dR = R * (T(-2 * s.p0) + T(2 * s.p0 * s.p1) * load(inv + k));
-    } else {
-      shape<T>(s, load(r + k), load(inv + k), R, dR);
-      store<T>(raw + k, R);
+  constexpr int W = width<T>;
+  int k = from;
+  auto put = [&](int k, vec<T> R, vec<T> dR) __attribute__((always_inline)) {
+    store<T>(f + k, R * load(fc + k));
+    store<T>(df + k, dR * load(fc + k) + R * load(dfc + k));
+  };
+  auto powers = [&](auto several) __attribute__((always_inline)) {  // so many vectors at a time, as long as there are as many
+    constexpr int N = several;
+    for (; k + (N - 1) * W < to; k += N * W) {
+      const auto R = whole_power<T>(build<T, N>([&](auto i) __attribute__((always_inline)) { return load(like + k + i * W); }), s.times);
+      unrolled<N>([&](auto i) __attribute__((always_inline)) { put(k + i * W, R.v[i], R.v[i] * (T(-2 * s.p0) + T(2 * s.p0 * s.p1) * load(inv + k + i * W))); });
     }
-    store<T>(f + k, R * c);
-    store<T>(df + k, dR * c + R * load(dfc + k));
+  };
+  if (s.like >= 0) {
+    powers(std::integral_constant<int, 4>{});
+    powers(std::integral_constant<int, 1>{});
+  }
+  for (; k < to; k += W) {
+    vec<T> R, dR;
+    shape<T>(s, load(r + k), load(inv + k), R, dR);
+    store<T>(raw + k, R);
+    put(k, R, dR);
   }
 }
 
