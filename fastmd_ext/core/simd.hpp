@@ -25,14 +25,14 @@ template <class T> struct simd;
 template <> struct simd<double> {
   typedef double V __attribute__((vector_size(FASTMD_VECTOR_BYTES)));
   typedef double U __attribute__((vector_size(FASTMD_VECTOR_BYTES), aligned(8)));  // the same, unaligned in memory; GCC and Clang let a vector alias its elements, and nothing else
-  typedef int64_t I __attribute__((vector_size(FASTMD_VECTOR_BYTES)));
+  typedef uint64_t I __attribute__((vector_size(FASTMD_VECTOR_BYTES)));
   typedef int64_t scalar_int;
   static constexpr int W = FASTMD_VECTOR_BYTES / 8;
 };
 template <> struct simd<float> {
   typedef float V __attribute__((vector_size(FASTMD_VECTOR_BYTES)));
   typedef float U __attribute__((vector_size(FASTMD_VECTOR_BYTES), aligned(4)));
-  typedef int32_t I __attribute__((vector_size(FASTMD_VECTOR_BYTES)));
+  typedef uint32_t I __attribute__((vector_size(FASTMD_VECTOR_BYTES)));
   typedef int32_t scalar_int;
   static constexpr int W = FASTMD_VECTOR_BYTES / 4;
 };
