@@ -119,7 +119,6 @@ template <class T, class S> void spend(Work &w, int64_t i, const Neighbourhood<T
   const Plan &p = *w.plan;
   const T scale = T(energy_unit / p.length), length = T(p.length);
   vec<T> virial[9] = {};
-  double F[3] = {};
   for (int e = 0; e < p.n_elements; e++)
     for (int k = h.from[e]; k < h.from[e] + h.count[e]; k += width<T>) {
       vec<T> x = load(h.x + k), y = load(h.y + k), z = load(h.z + k), a = load(h.a + k);
@@ -129,17 +128,26 @@ template <class T, class S> void spend(Work &w, int64_t i, const Neighbourhood<T
         for (int r = 0; r < 3; r++) virial[3 * q + r] -= d[q] * f[r];
       store<T>(h.bx + k, f[0]), store<T>(h.by + k, f[1]), store<T>(h.bz + k, f[2]);
     }
+  Four all{};
+  const T *const fx = h.bx, *const fy = h.by, *const fz = h.bz;  // kept here: no store below changes them
+  const int *const id = h.id, *const edge = h.edge;
+  const int64_t low = w.low;
+  double *const edges = w.edges ? w.edges + 3 * w.system->first[i] : nullptr;
   for (int e = 0; e < p.n_elements; e++)
-    for (int k = h.from[e]; k < h.from[e] + h.count[e]; k++) {
-      const double f[3] = {double(h.bx[k]), double(h.by[k]), double(h.bz[k])};
+    for (int k = h.from[e], end = k + h.count[e]; k < end; k++) {
+      const Four f{double(fx[k]), double(fy[k]), double(fz[k]), 0};
+      all += f;
       if (forces) {
-        S *Fj = forces + 3 * (h.id[k] - w.low);
-        for (int q = 0; q < 3; q++) Fj[q] -= S(f[q]), F[q] += f[q];
+        typedef S Sums __attribute__((vector_size(4 * sizeof(S))));
+        S *Fj = forces + 3 * (id[k] - low);
+        const Sums sums = Sums{Fj[0], Fj[1], Fj[2], 0} - __builtin_convertvector(f, Sums);
+        for (int q = 0; q < 3; q++) Fj[q] = sums[q];
       }
-      if (w.edges) std::copy_n(f, 3, w.edges + 3 * (w.system->first[i] + h.edge[k]));
+      if (edges)
+        for (int q = 0; q < 3; q++) edges[3 * edge[k] + q] = f[q];
     }
   if (forces)
-    for (int q = 0; q < 3; q++) forces[3 * (i - w.low) + q] += S(F[q]);
+    for (int q = 0; q < 3; q++) forces[3 * (i - low) + q] += S(all[q]);
   for (int q = 0; q < 9; q++) {
     const double v = double(sum<T>(virial[q]));
     w.virial[q] += v;
@@ -367,12 +375,11 @@ struct Account {
 inline void vjp_of_rows(Work &w, int64_t i, int nf) noexcept {
   const fastmd_system &s = *w.system;
   const double *g = w.g + w.row[i], *J = s.rows + 3 * s.edge_row[i];
+  const Displacements displacement(s, i);
   Account account{w, i};
   for (int64_t m = s.first[i]; m < s.first[i + 1]; m++, J += 3 * nf) {
     const double p[3] = {dot(J, g, nf), dot(J + nf, g, nf), dot(J + 2 * nf, g, nf)};
-    Four d;
-    displacement(s, i, m, d);
-    account.edge(m, s.j[m], d, p);
+    account.edge(m, s.j[m], displacement(m), p);
   }
   account.close();
 }
@@ -380,15 +387,15 @@ inline void vjp_of_rows(Work &w, int64_t i, int nf) noexcept {
 inline void jvp_of_rows(Work &w, int64_t i, int nf) noexcept {
   const fastmd_system &s = *w.system;
   const double *J = s.rows + 3 * s.edge_row[i], *strain = w.h ? w.h + 9 * (w.strain_of ? w.strain_of[i] : 0) : nullptr;
+  const Displacements displacement(s, i);
   double *dG = w.G + w.row[i];
   std::fill_n(dG, nf, 0.0);
   for (int64_t m = s.first[i]; m < s.first[i + 1]; m++, J += 3 * nf) {
     double v[3] = {};
-    Four d;
     if (w.v)
       for (int a = 0; a < 3; a++) v[a] = w.v[3 * int64_t(s.j[m]) + a] - w.v[3 * i + a];
     if (strain) {
-      displacement(s, i, m, d);
+      const Four d = displacement(m);
       for (int a = 0; a < 3; a++) v[a] += d[0] * strain[a] + d[1] * strain[3 + a] + d[2] * strain[6 + a];
     }
     for (int f = 0; f < nf; f++) dG[f] += v[0] * J[f] + v[1] * J[nf + f] + v[2] * J[2 * nf + f];

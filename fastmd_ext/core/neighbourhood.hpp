@@ -72,21 +72,25 @@ template <class T> struct Neighbourhood {
   }
 };
 
-// d_ij of edge m, in angstrom, and 0
+// d_ij of the edges of atom i, in angstrom, and 0. What is the same for all of them is kept here: no store in between makes it be read again.
 typedef double Four __attribute__((vector_size(32)));
-FASTMD_INLINE void displacement(const fastmd_system &s, int64_t i, int64_t m, Four &d) {
-  if (s.d) {
-    const double *p = s.d + 3 * m;
-    d = Four{p[0], p[1], p[2], 0};
-    return;
+struct Displacements {
+  const double *d, *x;
+  const int32_t *j, *shift;
+  Four xi, cell[3];
+  Displacements(const fastmd_system &s, int64_t i) noexcept : d(s.d), x(s.x), j(s.j), shift(s.shift), xi{}, cell{} {
+    if (!d) xi = three(x + 3 * i);
+    for (int k = 0; k < 3 && shift && !d; k++) cell[k] = three(s.cell + 3 * k);
   }
-  const double *xi = s.x + 3 * i, *xj = s.x + 3 * int64_t(s.j[m]);
-  d = Four{xj[0], xj[1], xj[2], 0} - Four{xi[0], xi[1], xi[2], 0};
-  if (!s.shift) return;
-  const int32_t *h = s.shift + 3 * m;
-  const double *c = s.cell;
-  d += double(h[0]) * Four{c[0], c[1], c[2], 0} + double(h[1]) * Four{c[3], c[4], c[5], 0} + double(h[2]) * Four{c[6], c[7], c[8], 0};
-}
+  static FASTMD_INLINE Four three(const double *p) { return Four{p[0], p[1], p[2], 0}; }
+  FASTMD_INLINE Four operator()(int64_t m) const noexcept {
+    if (d) return three(d + 3 * m);
+    const Four straight = three(x + 3 * int64_t(j[m])) - xi;
+    if (!shift) return straight;
+    const int32_t *h = shift + 3 * m;
+    return straight + (double(h[0]) * cell[0] + double(h[1]) * cell[1] + double(h[2]) * cell[2]);
+  }
+};
 
 // Gathers the neighbours within reach. Returns -1, or the edge of a neighbour on top of the atom.
 template <class T> int64_t gather(const Plan &plan, const ElementPlan &element, const fastmd_system &s, int64_t i, Neighbourhood<T> &h) noexcept {
@@ -95,13 +99,12 @@ template <class T> int64_t gather(const Plan &plan, const ElementPlan &element, 
   const int row = int(s.first[i + 1] - first), ne = plan.n_elements;
   auto *const parked = h.parked, *p = parked;  // until the stretches are known
   const int32_t *const j = s.j + first, *const species = s.species;
+  const Displacements displacement(s, i);
   bool close = false;
-  int *const count = h.count;
+  int *const count = h.count, *const from = h.from;
   for (int e = 0; e < ne; e++) count[e] = 0;
   for (int k = 0; k < row; k++) {  // without branches: all are written, those beyond reach and those of no element of ours are written over
-    Four d;
-    displacement(s, i, first + k, d);
-    d *= native;
+    Four d = displacement(first + k) * native;
     const double r2 = d[0] * d[0] + d[1] * d[1] + d[2] * d[2];
     const int e = species[j[k]];
     d[3] = r2;
@@ -120,8 +123,8 @@ template <class T> int64_t gather(const Plan &plan, const ElementPlan &element, 
     if (parked[k].d[3] < T(1e-12)) clash = first + parked[k].item;
   int at = 0;
   for (int e = 0; e < ne; e++) {
-    h.from[e] = at;
-    at += round_up(h.count[e], width<T>);
+    from[e] = at;
+    at += round_up(count[e], width<T>);
   }
   h.end = at;
   const T far = T(4 * reach);
@@ -132,14 +135,16 @@ template <class T> int64_t gather(const Plan &plan, const ElementPlan &element, 
     for (int k = 0; k < n; k++) h.order[k] = k;
     std::sort(h.order, h.order + n, [parked](int a, int b) { return parked[a].d[3] < parked[b].d[3] || (parked[a].d[3] == parked[b].d[3] && a < b); });
   }
+  T *const x = h.x, *const y = h.y, *const z = h.z;
+  int *const edge = h.edge, *const id = h.id;
+  const int *const order = h.sorted ? h.order : nullptr;
   for (int m = 0; m < n; m++) {
-    const auto &from = parked[h.sorted ? h.order[m] : m];
-    const int q = h.from[from.kind]++;
-    h.x[q] = from.d[0], h.y[q] = from.d[1], h.z[q] = from.d[2];
-    h.edge[q] = from.item;
-    h.id[q] = j[from.item];
+    const auto &one = parked[order ? order[m] : m];
+    const int q = from[one.kind]++;
+    x[q] = one.d[0], y[q] = one.d[1], z[q] = one.d[2];
+    edge[q] = one.item, id[q] = j[one.item];
   }
-  for (int e = 0; e < ne; e++) h.from[e] -= h.count[e];
+  for (int e = 0; e < ne; e++) from[e] -= count[e];
   for (int k = 0; k < at + 2 * width<T>; k += width<T>) {
     vec<T> x = load(h.x + k), y = load(h.y + k), z = load(h.z + k), r2 = x * x + y * y + z * z, r = sqrt(r2), inv = T(1) / r;
     store<T>(h.r + k, r), store<T>(h.r2 + k, r2), store<T>(h.inv + k, inv), store<T>(h.inv2 + k, inv * inv);
