@@ -129,13 +129,15 @@ template <class T, Mode mode> struct Narrow {
       put(t.third + k, f), put(t.dthird + k, df);
     }
     run_program<T, false>(b.exponentials, count, v, terms.slot, TILE<T>);
-    for (int q = b.n_channels - 1; q >= 0; q--) {  // the first, which takes the place of what all are made of, last
-      const T *F = t.E + at, *x = terms.slot + std::max(b.exp_slot[q], 0) * TILE<T>;
-      T *E = t.E + q * t.cap + at;
-      if (b.exp_slot[q] < 0)
-        for (int k = 0; k < count; k += W) store<T>(E + k, load(F + k));
-      else
-        for (int k = 0; k < count; k += W) store<T>(E + k, load(F + k) * load(x + k));
+    for (int part = 0; part < count; part += PART * W) {
+      vec<T> F[PART];  // in the place of the first channel
+      unrolled<PART>([&](auto i) __attribute__((always_inline)) { F[i] = load(t.E + at + part + i * W); });
+      for (int q = 0; q < b.n_channels; q++) {
+        T *E = t.E + q * t.cap + at + part;
+        const T *x = terms.slot + b.exp_slot[q] * TILE<T> + part;
+        if (b.exp_slot[q] < 0) unrolled<PART>([&](auto i) __attribute__((always_inline)) { store<T>(E + i * W, F[i]); });
+        else unrolled<PART>([&](auto i) __attribute__((always_inline)) { store<T>(E + i * W, F[i] * load(x + i * W)); });
+      }
     }
   }
 
@@ -164,19 +166,20 @@ template <class T, Mode mode> struct Narrow {
   // r_jk make, B = D / (r_ij r_ik) - (the part of S from r_jk), C = D cos; A, D as in wide.hpp. They are left in the place of what they are made of.
   FASTMD_INLINE void scalars(int tile, int count) noexcept {
     terms.run(t.cos + tile, count);
-    for (int part = 0; part < count; part += PART * W) {
-      vec<T> one[PART] = {}, two[PART] = {}, D[PART] = {};
+    constexpr int N = PART;
+    for (int part = 0; part < count; part += N * W) {
+      vec<T> one[N] = {}, two[N] = {}, D[N] = {};
       const typename Terms<T, mode>::Sum *term = terms.sum_of;
       for (int q = 0; q < b.n_channels; q++) {
-        vec<T> A[PART], dA[PART];
+        vec<T> A[N], dA[N];
         term = terms.weights(q, term, part, t.cos + tile, A, dA);
         const vec<T> eta = broadcast<T>(T(2 * b.eta[q]));
-        unrolled<PART>([&](auto i) __attribute__((always_inline)) {
+        unrolled<N>([&](auto i) __attribute__((always_inline)) {
           const vec<T> E = load(t.E + q * t.cap + tile + part + i * W), AE = A[i] * E;
           D[i] += dA[i] * E, one[i] += AE, two[i] += eta * AE;
         });
       }
-      unrolled<PART>([&](auto i) __attribute__((always_inline)) {
+      unrolled<N>([&](auto i) __attribute__((always_inline)) {
         const int k = tile + part + i * W;
         const vec<T> third = load(t.third + k), d = D[i] * third, from_v = two[i] * third, from_jk = one[i] * load(t.dthird + k) - from_v;
         store<T>(t.third + k, one[i] * third), store<T>(t.E + k, from_jk - from_v);
