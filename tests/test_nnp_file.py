@@ -173,6 +173,7 @@ def test_noise_alone_is_an_error(noise):
     ("fastmd-potential 1", "fastmd-potential", 1, "expected the version, the line ends"),
     ("fastmd-potential 1", "nnp 1", 1, "not a fastmd potential file"),
     ("unit length angstrom 1", "unit length angstrom -1", 2, "the unit's size must be > 0"),
+    ("unit length angstrom 1", "unit length \0 1", 2, "the unit's name: expected printable characters, got '?'"),
     ("unit length angstrom 1", "unit mass g 1", 2, "unit: expected one of length, energy, got 'mass'"),
     ("element H offset -0.5", "element H2 offset 1", 4, "'H2' is no element symbol"),
     ("element H offset -0.5", "element Qq offset 1", 4, "'Qq' is no element symbol"),

@@ -212,7 +212,10 @@ class Parser {
   void unit() {
     const char *const names[] = {"length", "energy"};
     const int k = choice("unit", names);
-    doc_.unit_name[k] = std::string(word("the unit's name"));
+    const std::string_view name = word("the unit's name");
+    for (unsigned char c : name)
+      if (c < 32 || c == 127) fail("the unit's name: expected printable characters, got '" + shown(name) + "'");
+    doc_.unit_name[k] = std::string(name);
     doc_.unit[k] = real("the unit's size");
     if (!(doc_.unit[k] > 0)) fail("the unit's size must be > 0");
   }
