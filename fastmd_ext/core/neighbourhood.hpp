@@ -38,9 +38,9 @@ template <class T> struct Neighbourhood {
   T *chi;                                 // dphi / phi of one base, see angular.hpp
   T *raw;                                 // the Gaussian of shape s without its cutoff
   int *edge, *id;                         // place in the row; atom j
-  int *from, *count;                      // by element: where its stretch begins, how many are real
+  int *from, *count;                      // by element: where its stretch begins, how many are real; count[-1]: of no element
   struct Parked {                         // while gathering
-    T d[4];                               // and r2
+    T d[4];                               // and r2, if they are sorted
     int item, kind;
   } * parked;
   int *order;
@@ -60,7 +60,8 @@ template <class T> struct Neighbourhood {
     for (int **q : {&edge, &id, &order}) *q = w.take<int>(cap);
     parked = w.take<Parked>(cap);
     from = w.take<int>(p.n_elements);
-    count = w.take<int>(p.n_elements);
+    count = w.take<int>(p.n_elements + 1);
+    count = count ? count + 1 : nullptr;
   }
 
   // The stretch of an element, or its part with low < r < high where that is one piece
@@ -79,8 +80,9 @@ struct Displacements {
   const int32_t *j, *shift;
   Four xi, cell[3];
   Displacements(const fastmd_system &s, int64_t i) noexcept : d(s.d), x(s.x), j(s.j), shift(s.shift), xi{}, cell{} {
-    if (!d) xi = three(x + 3 * i);
-    for (int k = 0; k < 3 && shift && !d; k++) cell[k] = three(s.cell + 3 * k);
+    if (d || s.first[i] == s.first[i + 1]) return;  // who has no edges need not have positions
+    xi = three(x + 3 * i);
+    for (int k = 0; k < 3 && shift; k++) cell[k] = three(s.cell + 3 * k);
   }
   static FASTMD_INLINE Four three(const double *p) { return Four{p[0], p[1], p[2], 0}; }
   FASTMD_INLINE Four operator()(int64_t m) const noexcept {
@@ -94,33 +96,28 @@ struct Displacements {
 
 // Gathers the neighbours within reach. Returns -1, or the edge of a neighbour on top of the atom.
 template <class T> int64_t gather(const Plan &plan, const ElementPlan &element, const fastmd_system &s, int64_t i, Neighbourhood<T> &h) noexcept {
+  constexpr T CLOSE = T(1e-12);
   const double native = 1 / plan.length, reach = element.reach, reach2 = reach * reach;
   const int64_t first = s.first[i];
   const int row = int(s.first[i + 1] - first), ne = plan.n_elements;
   auto *const parked = h.parked, *p = parked;  // until the stretches are known
   const int32_t *const j = s.j + first, *const species = s.species;
   const Displacements displacement(s, i);
-  bool close = false;
   int *const count = h.count, *const from = h.from;
-  for (int e = 0; e < ne; e++) count[e] = 0;
+  for (int e = -1; e < ne; e++) count[e] = 0;
   for (int k = 0; k < row; k++) {  // without branches: all are written, those beyond reach and those of no element of ours are written over
-    Four d = displacement(first + k) * native;
+    const Four d = displacement(first + k) * native;
     const double r2 = d[0] * d[0] + d[1] * d[1] + d[2] * d[2];
     const int e = species[j[k]];
-    d[3] = r2;
     typedef T Rounded __attribute__((vector_size(4 * sizeof(T))));
     const Rounded rounded = __builtin_convertvector(d, Rounded);
     std::memcpy(p->d, &rounded, sizeof rounded);
     p->item = k, p->kind = e;
     const bool in = (r2 < reach2) & (e >= 0);
-    close |= in & (r2 < 1e-12);
-    count[e < 0 ? 0 : e] += in;
+    count[e] += in;
     p += in;
   }
   const int n = int(p - parked);
-  int64_t clash = -1;
-  for (int k = 0; k < n && close; k++)
-    if (parked[k].d[3] < T(1e-12)) clash = first + parked[k].item;
   int at = 0;
   for (int e = 0; e < ne; e++) {
     from[e] = at;
@@ -132,7 +129,10 @@ template <class T> int64_t gather(const Plan &plan, const ElementPlan &element, 
     for (int k = e < ne ? h.from[e] + h.count[e] : at; k < (e < ne ? h.from[e] + round_up(h.count[e], width<T>) : at + 2 * width<T>); k++) h.x[k] = far, h.y[k] = h.z[k] = 0;
   h.sorted = element.sorted;
   if (h.sorted) {
-    for (int k = 0; k < n; k++) h.order[k] = k;
+    for (int k = 0; k < n; k++) {
+      T *d = parked[k].d;
+      h.order[k] = k, d[3] = d[0] * d[0] + d[1] * d[1] + d[2] * d[2];
+    }
     std::sort(h.order, h.order + n, [parked](int a, int b) { return parked[a].d[3] < parked[b].d[3] || (parked[a].d[3] == parked[b].d[3] && a < b); });
   }
   T *const x = h.x, *const y = h.y, *const z = h.z;
@@ -145,14 +145,19 @@ template <class T> int64_t gather(const Plan &plan, const ElementPlan &element, 
     edge[q] = one.item, id[q] = j[one.item];
   }
   for (int e = 0; e < ne; e++) from[e] -= count[e];
+  unsigned close = 0;
   for (int k = 0; k < at + 2 * width<T>; k += width<T>) {
     vec<T> x = load(h.x + k), y = load(h.y + k), z = load(h.z + k), r2 = x * x + y * y + z * z, r = sqrt(r2), inv = T(1) / r;
+    close |= less<T>(r2, broadcast<T>(CLOSE));
     store<T>(h.r + k, r), store<T>(h.r2 + k, r2), store<T>(h.inv + k, inv), store<T>(h.inv2 + k, inv * inv);
     store<T>(h.ux + k, x * inv), store<T>(h.uy + k, y * inv), store<T>(h.uz + k, z * inv);
     for (T *p : {h.a, h.bx, h.by, h.bz}) store<T>(p + k, vec<T>{});
   }
   std::memset(h.row, 0, sizeof(T) * 4 * at);
-  return clash;
+  for (int e = 0; e < ne && close; e++)
+    for (int k = from[e]; k < from[e] + count[e]; k++)
+      if (h.r2[k] < CLOSE) return first + edge[k];
+  return -1;
 }
 
 template <class T> void add_rows(const Plan &plan, Neighbourhood<T> &h) noexcept {
