@@ -113,21 +113,25 @@ template <class T, Mode mode> struct Narrow {
     alignas(64) T v[TILE<T>];
     auto several = [](const T *p) __attribute__((always_inline)) { return build<T, ABREAST>([p](auto i) __attribute__((always_inline)) { return load(p + i * W); }); };
     auto put = [](T *p, const Several<T, ABREAST> &x) __attribute__((always_inline)) { unrolled<ABREAST>([&](auto i) __attribute__((always_inline)) { store<T>(p + i * W, x.v[i]); }); };
-    for (int part = 0; part < count; part += ABREAST * W) {
-      const int k = at + part;
-      const Several<T, ABREAST> u = several(t.third + k), s = several(t.cos + k), q = several(t.q + k);
-      Several<T, ABREAST> f, df;
-      put(v + part, s + u);
-      put(t.cos + k, (s - u) * q * T(0.5));
-      cutoff<T, true>(e.cutoff[b.cutoff], u, f, df);
-      if (by_shape)
-        for (int i = 0; i < ABREAST; i++) {
-          vec<T> safe = u.v[i] > T(1e-12) ? u.v[i] : broadcast<T>(T(1e-12)), inv = rsqrt<T>(safe), R, dR;
-          shape<T>(e.shape[b.shape[0]], safe * inv, inv, R, dR);
-          df.v[i] = dR * f.v[i] + R * df.v[i], f.v[i] = R * f.v[i];
-        }
-      put(t.third + k, f), put(t.dthird + k, df);
-    }
+    auto bases = [&](auto shaped) __attribute__((always_inline)) {
+      for (int part = 0; part < count; part += ABREAST * W) {
+        const int k = at + part;
+        const Several<T, ABREAST> u = several(t.third + k), s = several(t.cos + k), q = several(t.q + k);
+        Several<T, ABREAST> f, df;
+        put(v + part, s + u);
+        put(t.cos + k, (s - u) * q * T(0.5));
+        cutoff<T, true>(e.cutoff[b.cutoff], u, f, df);
+        if constexpr (shaped)
+          for (int i = 0; i < ABREAST; i++) {
+            vec<T> safe = u.v[i] > T(1e-12) ? u.v[i] : broadcast<T>(T(1e-12)), inv = rsqrt<T>(safe), R, dR;
+            shape<T>(e.shape[b.shape[0]], safe * inv, inv, R, dR);
+            df.v[i] = dR * f.v[i] + R * df.v[i], f.v[i] = R * f.v[i];
+          }
+        put(t.third + k, f), put(t.dthird + k, df);
+      }
+    };
+    if (by_shape) bases(std::true_type{});
+    else bases(std::false_type{});
     run_program<T, false>(b.exponentials, count, v, terms.slot, TILE<T>);
     for (int part = 0; part < count; part += PART * W) {
       vec<T> F[PART];  // in the place of the first channel
