@@ -26,7 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
@@ -48,6 +48,7 @@ from fastmd._progress import Bar
 PASSES = 5            # of which the best counts, for programs and fastmd alike
 BITS = (1, 2, 3, 7)   # threads that have to give the same bits
 LARGEST = 10**6
+STARTS = 6            # runs in each precision, from which the error of a slope is known
 
 
 @dataclass(frozen=True)
@@ -305,36 +306,35 @@ def mixed_forces(data, tick):
 
 
 def mixed_nve(data, tick, picoseconds=20):
-    """Slope of the total energy at constant energy, mixed beside double precision: 48 atoms of water that begin with the velocities of 300 K"""
-    precisions = ("float64", "mixed")
+    """Slope of the total energy at constant energy, mixed beside double precision: 48 atoms of water that begin with velocities of 300 K"""
+    runs = [(precision, start) for start in range(1, STARTS + 1) for precision in ("float64", "mixed")]
+    energies = {}
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:  # side by side: their time is of no interest
-        runs = dict(zip(precisions, pool.map(energies_of_a_run, [data] * 2, precisions, [picoseconds] * 2)))
-    tick()
-    (double, d_error), (mixed, m_error) = (slope(*runs[precision]) for precision in precisions)
-    error = float(np.hypot(d_error, m_error))
-    if np.array_equal(runs["float64"][1], runs["mixed"][1]):
+        jobs = {pool.submit(energies_of_a_run, data, *run, picoseconds): run for run in runs}
+        for job in as_completed(jobs):
+            energies[jobs[job]] = job.result()
+            tick()
+    if np.array_equal(energies["float64", 1][1], energies["mixed", 1][1]):
         return [Row("mixed-nve", "energy at constant energy: the bits of float64, mixed was not used", None, limit=3)]
-    return [Row("mixed-nve", f"H2O_RPBE-D3, 48 atoms, {picoseconds:g} ps: slope of energy, mixed - float64", 1000 * (mixed - double), "µeV/atom/ps",
-                abs(mixed - double) / error, "its standard error", 3,
-                notes={"meV/atom/ps": {"float64": double, "mixed": mixed, "standard errors": [d_error, m_error]}})]
+    slopes = [[np.polyfit(*energies[precision, start], 1)[0] for start in range(1, STARTS + 1)] for precision in ("float64", "mixed")]
+    change, error = difference(*slopes)
+    return [Row("mixed-nve", f"H2O_RPBE-D3, 48 atoms, {STARTS} x {picoseconds:g} ps: slope of energy, mixed - float64", 1000 * change, "µeV/atom/ps",
+                abs(change) / error, "its standard error", 3, notes={"meV/atom/ps": dict(zip(("float64", "mixed"), slopes)) | {"standard error": error}})]
 
 
-def energies_of_a_run(data, precision, picoseconds):
+def energies_of_a_run(data, precision, start, picoseconds):
     """(times in ps, total energies in meV/atom), velocity Verlet with steps of half a femtosecond"""
     p, atoms, _, _ = golden(data, "H2O_RPBE-D3", "config01", "bohr hartree")
     p.precision = precision
-    fastmd.maxwell_boltzmann(atoms, 300, rng=1)
+    fastmd.maxwell_boltzmann(atoms, 300, rng=start)
     thermo = fastmd.MD(atoms, p, timestep=0.5, extrapolation="ignore").run(round(2000 * picoseconds), every=5, progress=False)
     return thermo.times, 1000 * (thermo.total - thermo.total[0]) / len(atoms)
 
 
-def slope(times, energies, blocks=20):
-    """(slope, its standard error) of the line through the means of blocks, which are long beside the memory of the fluctuations"""
-    t, e = (np.array([block.mean() for block in np.array_split(x, blocks)]) for x in (times, energies))
-    t, e = t - t.mean(), e - e.mean()
-    found = t @ e / (t @ t)
-    rest = e - found * t
-    return float(found), float(np.sqrt(rest @ rest / (blocks - 2) / (t @ t)))
+def difference(one, other):
+    """(mean of other - mean of one, its standard error), the latter from how much each differs from start to start: within a run the energy wanders, and
+    what is left over of a line through it says too little of how well its slope is known"""
+    return float(np.mean(other) - np.mean(one)), float(np.sqrt(np.var(one, ddof=1) / len(one) + np.var(other, ddof=1) / len(other)))
 
 
 # --------------------------------------------------------------------------------------------------- silicon of any size
@@ -510,7 +510,7 @@ def measure(chosen, data, rounds):
     parts = {  # how many steps of the bar, and what to do
         "overheads": (1, overhead_rows),
         "mixed-forces": (len(SETS), lambda tick: mixed_forces(data, tick)),
-        "mixed-nve": (1, lambda tick: mixed_nve(data, tick)),
+        "mixed-nve": (2 * STARTS, lambda tick: mixed_nve(data, tick)),
         "threads": (some, lambda tick: threads(some, tick)),
         "cases": (rounds + 4, lambda tick: beside_programs(cases, data, rounds, tick)),
         "scaling": (few, lambda tick: scaling(few, tick)),

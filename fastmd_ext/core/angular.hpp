@@ -103,7 +103,7 @@ template <class T, Mode mode> struct Terms {
     vec<T> s;             // gradient: dE/dpower and dE/dderivative in two lanes
     T slope;
   };
-  struct Linear {         // of a channel
+  struct Channel {
     vec<T> c[mode == Mode::gradient ? MAX_DEGREE + 1 : 2];  // sums of E and E cos (jvp: of their changes); gradient: the polynomial c[0] + c[1] cos + ...
     int degree;           // -1: there is none
     Sum *end;             // of the channel's other terms
@@ -111,19 +111,19 @@ template <class T, Mode mode> struct Terms {
   const Block *b;
   T *slot;                // powers for one tile
   Sum *sum_of;
-  Linear *linear;
+  Channel *channel;
 
   void carve(Carver &m, const Plan &p) {
     slot = m.take<T>(size_t(p.max_slots) * TILE<T>);
     sum_of = m.take<Sum>(p.max_terms);
-    linear = m.take<Linear>(p.max_channels);
+    channel = m.take<Channel>(p.max_channels);
   }
 
   void start(const Block &block, const T *weight) noexcept {
     b = &block;
     Sum *y = sum_of;
     for (int q = 0, f = 0, l = 0; q < b->n_channels; q++) {
-      Linear &p = linear[q];
+      Channel &p = channel[q];
       T c[MAX_DEGREE + 1] = {};
       p.degree = l < b->last_linear[q] ? 1 : -1;
       for (; l < b->last_linear[q]; l++) {
@@ -156,7 +156,7 @@ template <class T, Mode mode> struct Terms {
   // Value and jvp: adds a part of a tile to the sums of channel q, whose terms begin at y: returns where those of the next begin. at: the part's place
   // in the tile
   FASTMD_INLINE Sum *add(int q, Sum *y, int at, const vec<T> (&E)[PART], const vec<T> (&dE)[PART], const T *cos, const T *dcos) noexcept {
-    Linear &l = linear[q];
+    Channel &l = channel[q];
     if (l.degree > 0) {
       vec<T> s0 = l.c[0], s1 = l.c[1];
       unrolled<PART>([&](auto i) __attribute__((always_inline)) {
@@ -179,7 +179,7 @@ template <class T, Mode mode> struct Terms {
   }
   // Gradient: sum of the weighted powers of channel q, and its derivative by the cosine
   template <int N> FASTMD_INLINE const Sum *weights(int q, const Sum *y, int at, const T *cos, vec<T> (&A)[N], vec<T> (&dA)[N]) const noexcept {
-    const Linear &l = linear[q];
+    const Channel &l = channel[q];
     auto polynomial = [&](auto degree) __attribute__((always_inline)) {
       constexpr int D = degree;
       unrolled<N>([&](auto i) __attribute__((always_inline)) {
@@ -207,7 +207,7 @@ template <class T, Mode mode> struct Terms {
   void finish(T *G) const noexcept {
     for (int f = 0; f < b->n_terms; f++) G[b->term[f].index] += T(b->term[f].norm) * sum<T>(sum_of[f].s);
     for (int q = 0, f = 0; q < b->n_channels; q++) {
-      const T s0 = sum<T>(linear[q].c[0]), s1 = sum<T>(linear[q].c[1]);
+      const T s0 = sum<T>(channel[q].c[0]), s1 = sum<T>(channel[q].c[1]);
       for (; f < b->last_linear[q]; f++) G[b->linear[f].index] += T(b->linear[f].norm) * (s0 + T(b->linear[f].lambda) * s1);
     }
   }
