@@ -76,12 +76,13 @@ class Pairs:
 def find_pairs(atoms, cutoff=6.0, shift=True, d=False, r=False):
     """All pairs of atoms within a cutoff, by cell list, in time proportional to the number of atoms.
 
-    atoms  : ase.Atoms; any cell (skewed, smaller than the cutoff), periodic in any directions, atoms anywhere. Or a list of them, of which the pairs are
-             found in one call and lie end to end, the atoms numbered through: for many small structures, where calls take longer than pairs
+    atoms  : ase.Atoms; any cell (skewed, smaller than the cutoff), periodic in any directions, atoms outside of it too. Or a list of them, of which the
+             pairs are found in one call and lie end to end, the atoms numbered through: for many small structures, where calls take longer than pairs
     cutoff : angstrom
     shift  : False leaves it out
     d, r   : True computes them with the list, which takes half the time of doing it later
-    Returns Pairs. Raises ValueError for a cutoff <= 0, positions that are not finite, a singular cell, atoms more than 1e12 angstrom apart.
+    Returns Pairs. Raises ValueError for a cutoff below 1e-6, positions that are not finite or more than 5e7 cutoffs from the origin (in a skewed cell less:
+    float64 no longer tells distances there), a singular cell, and for more pairs than there is memory for.
     Source: D. Frenkel, B. Smit, Understanding Molecular Simulation, appendix F.
     """
     cutoff = _check.number("cutoff", cutoff, "angstrom", above=0)

@@ -221,7 +221,7 @@ WRONG = [  # what is changed, code, message; with neighbours made inside
     ({"n": -1, "n_all": -1}, EARGUMENT, "out of range"), ({"n_all": 7}, EARGUMENT, "n_all"), ({"n_all": 2**40, "n": 2**40}, EARGUMENT, "out of range"),
     ({"n": 4}, EARGUMENT, "n = n_all"), ({"species": None}, EARGUMENT, "species is NULL"), ({"x": None}, EARGUMENT, "x"), ({"cell": None}, EARGUMENT, "cell is NULL but pbc is set"),
     ({"pbc": None}, EARGUMENT, "first is NULL"), ({"x": bad(4, np.nan)}, EARGUMENT, "positions: entry 4 is not a finite number"), ({"x": bad(23, np.inf)}, EARGUMENT, "entry 23"),
-    ({"x": bad(0, 1e300)}, EARGUMENT, "cells away"), ({"cell": np.full((3, 3), np.nan)}, EARGUMENT, "cell: entry 0"), ({"cell": np.zeros((3, 3))}, EARGUMENT, "is zero but pbc"),
+    ({"x": bad(0, 1e300)}, EARGUMENT, "angstrom from the origin"), ({"x": bad(0, 1e8)}, EARGUMENT, "cells away"), ({"cell": np.full((3, 3), np.nan)}, EARGUMENT, "cell: entry 0"), ({"cell": np.zeros((3, 3))}, EARGUMENT, "is zero but pbc"),
     ({"cell": np.ones((3, 3))}, EARGUMENT, "singular"), ({"cell": 1e-5 * np.eye(3)}, EARGUMENT, "images"), ({"species": bad(2, 1, np.int32)}, EARGUMENT, "atom 2 has number 1"),
     ({"species": bad(3, -2, np.int32)}, EARGUMENT, "atom 3 has number -2"), ({"precision": 3}, EARGUMENT, "precision"), ({"x": np.zeros(24)}, ECOINCIDENT, "on top of each other"),
     ({"d": np.zeros(3)}, EARGUMENT, "no j, shift, d"), ({"j": np.zeros(3, np.int32)}, EARGUMENT, "no j"), ({"edges": np.zeros(3)}, EARGUMENT, "rows or edges"),

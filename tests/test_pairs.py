@@ -2,6 +2,7 @@
 
 import ctypes
 import itertools
+import re
 from pathlib import Path
 
 import numpy as np
@@ -111,7 +112,7 @@ def test_dtypes_are_those_that_are_promised():
 
 
 def test_atoms_far_apart_need_no_cells_between_them():
-    two = Atoms("H2", positions=[[0, 0, 0], [1e9, 1e9, 1e9]])
+    two = Atoms("H2", positions=[[0, 0, 0], [4e7, 4e7, 4e7]])
     assert len(fastmd.find_pairs(two, 1.0)) == 0
 
 
@@ -292,9 +293,95 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     assert int(run.stdout) < 8000, run.stderr  # kB
 
 
-def test_atoms_too_far_apart_for_their_distances_are_refused():
-    with pytest.raises(ValueError, match="positions: atoms are more than 1e12 angstrom apart; is the unit right"):
-        fastmd.find_pairs(Atoms("H2", positions=[[0, 0, 0], [1e13, 0, 0]]), 3.0)
+# ---- far from the origin, where float64 has few digits left
+
+@pytest.mark.parametrize("pbc", [False, True, (True, False, True)])
+@pytest.mark.parametrize("cells", [400, 40_000, 900_000])
+def test_pairs_far_from_the_origin_are_those_of_the_same_numbers_near_it(pbc, cells):
+    rng = np.random.default_rng(cells)
+    away = np.array([cells, -cells, cells // 2]) * 32.0
+    x = rng.uniform(0, 32, (400, 3))
+    direction = rng.normal(size=(200, 3))
+    x[1::2] = x[::2] + 3 * direction / np.linalg.norm(direction, axis=1)[:, None] * (1 + rng.normal(0, 1e-6, (200, 1)))  # pairs at the cutoff, about
+    x += away
+    far, near = (Atoms("H400", positions=y, cell=[32, 32, 32], pbc=pbc) for y in (x, x - away))  # no rounding: powers of two
+    p, wanted = fastmd.find_pairs(far, 3.0, r=True), fastmd.find_pairs(near, 3.0, r=True)
+    assert len(p) > 500 and (p.r < 3).all()
+    assert sorted(zip(p.i, p.j, *p.shift.T, p.r)) == sorted(zip(wanted.i, wanted.j, *wanted.shift.T, wanted.r))
+
+
+def test_no_pair_is_lost_far_from_the_origin_where_bins_are_hardly_wider_than_the_cutoff():
+    found = 0
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        long = 600 * (1 + 2e-9)  # 400 bins
+        cell = np.diag([4.5, 4.5, long]) @ np.linalg.qr(rng.normal(size=(3, 3)))[0]
+        fraction = np.column_stack([rng.random((1000, 2)), rng.integers(1, 150, 1000) / 200 + rng.normal(0, 1e-11, 1000)])
+        x = (fraction + rng.integers(-900, 900, 3) * [1000, 1000, 100]) @ cell
+        y = x + 3 * (1 - 4e-9 * rng.random((1000, 1))) * cell[2] / long
+        within = np.flatnonzero(np.linalg.norm(y - x, axis=1) < 3 - 1e-12)
+        p = fastmd.find_pairs(Atoms("H2000", positions=np.concatenate([x, y]), cell=cell, pbc=True), 3.0)
+        assert set((within * 2001 + 1000).tolist()) <= set((p.i.astype(int) * 2000 + p.j).tolist()), seed
+        found += len(within)
+    assert found > 10000
+
+
+@pytest.mark.parametrize("offset, pbc", [(1e14, False), (1e9, (True, False, True)), (2.5e7, True)])
+def test_atoms_so_far_from_the_origin_that_distances_are_lost_are_refused(offset, pbc):
+    atoms = Atoms("H2", positions=[[0, 0, 0], [0, -offset, 0]], cell=[32, 32, 2], pbc=pbc)
+    wanted = r"positions: atom 1 is [\d.e+]+ angstrom from the origin, .* at most 2e\+07 .* cutoff of 0.4 angstrom.*: move the atoms nearer to the origin"
+    with pytest.raises(ValueError, match="^" + wanted):
+        fastmd.find_pairs(atoms, 0.4)
+    with pytest.raises(ValueError, match="^structure 2: " + wanted):
+        fastmd.find_pairs([Atoms("H"), Atoms("H"), atoms], 0.4)
+    with pytest.raises(ValueError, match="^" + wanted):
+        fastmd.Verlet(0.3, 0.1).pairs(atoms.positions, atoms.cell.array, atoms.pbc)
+
+
+def test_a_very_skewed_cell_leaves_fewer_digits_and_one_too_long_is_refused():
+    x = [[0, 0, 0], [0, 1e6, 0]]
+    assert len(fastmd.find_pairs(Atoms("H2", positions=x, cell=[32, 32, 32], pbc=True), 3.0)) == 2
+    with pytest.raises(ValueError, match=r"positions: atom 1 is 1e\+06 angstrom from the origin, .* at most 1.5e\+05 "):
+        fastmd.find_pairs(Atoms("H2", positions=x, cell=[[32, 0, 0], [0, 32, 0], [0, 32000, 32]], pbc=True), 3.0)
+    with pytest.raises(ValueError, match=r"cell: lattice vector 2 is 1e\+11 angstrom long, .* at most 1.5e\+08 .* is the unit right"):
+        fastmd.find_pairs(Atoms("H2", positions=np.zeros((2, 3)), cell=[32, 32, 1e11], pbc=True), 3.0)
+
+
+# ---- more pairs than there is memory for
+
+def limited(structures, cutoff):
+    """What is said of a search with 2 GB of memory"""
+    run = child(f"""
+import resource, numpy as np, fastmd
+from ase import Atoms
+resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
+def crowd(n, size, pbc):
+    return Atoms(np.ones(n, int), np.random.default_rng(1).random((n, 3)) * size, cell=size, pbc=pbc)
+try:
+    print(len(fastmd.find_pairs({structures}, {cutoff})))
+except ValueError as e:
+    print(e)
+""", OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", FASTMD_THREADS="1")
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+@pytest.mark.parametrize("structures, pairs", [
+    ("crowd(300, [1, 1, 1], True)", 300**2 * 4 / 3 * np.pi * 60**3), ("crowd(4000, [1, 1, 1], (1, 1, 0))", 4000**2 * np.pi * 60**2),
+    ("crowd(30_000, [1, 1, 1], (0, 1, 0))", 30_000**2 * 2 * 60), ("crowd(30_000, [1, 1, 1], False)", 30_000**2)])
+def test_more_pairs_than_memory_holds_are_refused_before_they_are_searched(structures, pairs):
+    said = limited(structures, 60.0)
+    found = re.match(r"cutoff: some (\S+) pairs within 60 angstrom, at 24 bytes each more than the 2.15 GB of memory; is the unit of the cutoff, the cell or the positions right\?$", said)
+    assert found and 0.7 < float(found[1]) / pairs < 1.1, said
+
+
+def test_structures_that_together_have_more_pairs_than_memory_holds_are_refused():
+    assert re.match(r"structure 3: cutoff: some 9.65e\+07 pairs within 60 angstrom", limited("[crowd(300, [15, 15, 15], True)] * 20", 60.0))
+
+
+@pytest.mark.parametrize("size, pbc", [([30_000, 0, 0], False), ([30_000, 0, 0], (1, 0, 0)), ([1000, 1000, 0], (1, 1, 0)), ([200, 200, 200], False)])
+def test_wires_sheets_and_gases_are_not_taken_for_crowds(size, pbc):
+    assert int(limited(f"crowd(30_000, {size}, {pbc})", 4.0)) > 10_000
 
 
 # ---- Verlet
@@ -400,6 +487,13 @@ def test_a_cutoff_that_is_none_is_refused_by_name(cutoff):
         fastmd.Verlet(cutoff)
 
 
+def test_a_cutoff_below_any_distance_of_atoms_is_refused_and_one_for_atoms_at_the_same_place_is_not():
+    twice = Atoms("H3", positions=[[1, 2, 3], [1, 2, 3], [1, 2, 3.001]])
+    assert len(fastmd.find_pairs(twice, 1e-5)) == 2
+    with pytest.raises(ValueError, match="cutoff must be >= 1e-6 angstrom and finite, got 1e-30; is the unit right"):
+        fastmd.find_pairs(twice, 1e-30)
+
+
 def test_a_negative_skin_is_refused():
     with pytest.raises(ValueError, match="skin must be >= 0 angstrom"):
         fastmd.Verlet(3.0, -0.1)
@@ -459,7 +553,8 @@ def test_the_c_function_finds_the_pairs_of_many_structures():
 
 
 @pytest.mark.parametrize("changed, wanted", [({"size": 8}, "search.size"), ({"structures": -1}, "structures or start"), ({"start": None}, "structures or start"), ({"x": None}, "x is NULL"),
-                                             ({"cell": None}, "cell is NULL but pbc is set"), ({"pbc": None}, "pbc is NULL"), ({"cutoff": 0.0}, "cutoff must be > 0"), ({"cutoff": np.nan}, "cutoff must be > 0")])
+                                             ({"cell": None}, "cell is NULL but pbc is set"), ({"pbc": None}, "pbc is NULL"), ({"cutoff": 0.0}, "cutoff must be >= 1e-6"),
+                                             ({"cutoff": np.nan}, "cutoff must be >= 1e-6"), ({"cutoff": 1e-9}, "got 1e-09; is the unit right")])
 def test_what_is_missing_is_an_error_of_the_c_function(changed, wanted):
     found, error, _ = c_search(**changed)
     assert found is None and wanted in error

@@ -405,7 +405,7 @@ fastmd_pairs *fastmd_search_pairs(const fastmd_search *given) {
   guarded([&] {
     const fastmd_search s = whole(given, sizeof *given, "search");
     if (s.structures < 0 || !s.start || s.start[0] != 0) throw std::invalid_argument("structures or start is missing or out of range");
-    if (!(s.cutoff > 0) || !std::isfinite(s.cutoff)) throw std::invalid_argument("cutoff must be > 0 angstrom and finite");
+    if (!(s.cutoff >= 1e-6) || !std::isfinite(s.cutoff)) throw std::invalid_argument("cutoff must be >= 1e-6 angstrom and finite, got " + pairs_detail::written(s.cutoff) + "; is the unit right?");
     if (s.structures && !s.pbc) throw std::invalid_argument("pbc is NULL");
     if (s.start[s.structures] && !s.x) throw std::invalid_argument("x is NULL");
     static const double open[9] = {};

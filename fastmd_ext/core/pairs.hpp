@@ -5,7 +5,11 @@
 // Bins only propose: whether a pair is within the cutoff is decided on d = x[j] - x[i] + shift @ cell, computed from the positions as given,
 // so the list is exactly what brute force finds. An atom's row does not depend on the chunks, hence not on the threads.
 #pragma once
+#include <sys/resource.h>
+#include <unistd.h>
 #include <algorithm>
+#include <atomic>
+#include <charconv>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
@@ -100,8 +104,27 @@ inline void basis(const double *cell, const int *pbc, Vec B[3]) {
   }
 }
 
+inline std::string written(double v) {
+  char text[32];
+  return std::string(text, std::to_chars(text, text + sizeof text, v, std::chars_format::general, 3).ptr);
+}
 
-constexpr double FARTHEST = 1e12;   // angstrom between atoms; float64 has ten thousandths of one left there
+// Bytes that this process can have
+inline double memory() {
+  static const double bytes = [] {
+    const double there = double(sysconf(_SC_PHYS_PAGES)) * double(sysconf(_SC_PAGESIZE));
+    rlimit most;
+    const bool limited = getrlimit(RLIMIT_AS, &most) == 0 && most.rlim_cur != RLIM_INFINITY;
+    return std::min(there > 0 ? there : HUGE_VAL, limited ? double(most.rlim_cur) : HUGE_VAL);
+  }();
+  return bytes;
+}
+
+// How far from the origin an atom may be, in cutoffs. On the way to a distance float64 rounds some ten times, by 1e-16 each time, coordinates or the lattice
+// vectors that they are made up of; these are larger in a skewed cell, by up to |a||b||c| / volume, so there less is allowed. All in all that stays below
+// 1e-14 of the largest, here 5e-7 of the cutoff: this fits into the 1e-6 of the cutoff that near.hpp decides in float64 (`off`; float32 takes less than
+// half) and that bins reach farther, so that the list is what brute force finds.
+constexpr double FARTHEST = 5e7;
 constexpr int64_t PER_BIN = 8;      // atoms in a bin: fewer are tried in vain where bins are smaller, but more bins take longer to go through
 constexpr int PAIR_CHUNKS = 16;
 constexpr int64_t CHUNK_SITES = 512;
@@ -118,15 +141,26 @@ struct ChunkRooms {
 
 inline double bins_along(double width, double size) { return std::max(1.0, std::min(std::floor(width / size), 1e6)); }
 
-// Bins for a structure, its sites in their order. Memory: rooms for what lasts as long as the search, `site` for what is needed to fill the list.
-inline void make_bins(const Structure &s, double cutoff, ChunkRooms &rooms, Site *site, Bins &out) {
+// Bins for a structure, its sites in their order; returns about how many pairs it has. Memory: rooms for what lasts as long as the search, `site` for
+// what is needed to fill the list.
+inline double make_bins(const Structure &s, double cutoff, ChunkRooms &rooms, Site *site, Bins &out) {
   const int64_t n = s.n;
   const double *x = s.x;
   const int *pbc = s.pbc;
   Vec B[3], R[3];  // basis; reciprocal: fractional coordinate k = R[k] . x
   basis(s.cell, pbc, B);
-  const double volume = dot(B[0], cross(B[1], B[2]));
-  if (!(std::fabs(volume) > 1e-12 * norm(B[0]) * norm(B[1]) * norm(B[2]))) throw std::invalid_argument("cell: the lattice vectors lie in a plane, so the cell is singular");
+  const double volume = dot(B[0], cross(B[1], B[2])), upright = std::fabs(volume) / (norm(B[0]) * norm(B[1]) * norm(B[2]));
+  if (!(upright > 1e-12)) throw std::invalid_argument("cell: the lattice vectors lie in a plane, so the cell is singular");
+  const double farthest = FARTHEST * cutoff * upright;
+  auto refuse = [&](const std::string &what, double length, const char *is, const char *hint) {
+    throw std::invalid_argument(what + " is " + written(length) + is + ", where float64 no longer tells distances: at most " + written(farthest) +
+                                " can be used in this cell with a cutoff of " + written(cutoff) + " angstrom" + hint);
+  };
+  int64_t far = 0;
+  while (far < 3 * n && std::fabs(x[far]) <= farthest) far++;
+  if (far < 3 * n) refuse("positions: atom " + std::to_string(far / 3), std::fabs(x[far]), " angstrom from the origin", ": move the atoms nearer to the origin");
+  for (int k = 0; k < 3; k++)
+    if (pbc[k] && norm(B[k]) > farthest) refuse("cell: lattice vector " + std::to_string(k), norm(B[k]), " angstrom long", "; is the unit right?");
   for (int k = 0; k < 3; k++) {
     R[k] = times(cross(B[(k + 1) % 3], B[(k + 2) % 3]), 1 / volume);
     for (int a = 0; a < 3; a++) out.basis[3 * k + a] = B[k][a], out.shift_of[3 * k + a] = pbc[k] ? B[k][a] : 0;
@@ -152,7 +186,6 @@ inline void make_bins(const Structure &s, double cutoff, ChunkRooms &rooms, Site
       low[k] = l, span[k] = std::max(h - l, 1e-3 * cutoff);
     }
     width[k] = span[k] / norm(R[k]);
-    if (n > 1 && !((pbc[k] ? norm(B[k]) : h - l) < FARTHEST)) throw std::invalid_argument("positions: atoms are more than 1e12 angstrom apart; is the unit right?");
   }
 
   // Bins of a cutoff, half of that along the last direction; smaller where atoms are dense; larger where they are spread thin, so that memory stays
@@ -173,7 +206,7 @@ inline void make_bins(const Structure &s, double cutoff, ChunkRooms &rooms, Site
   double images = 1;
   int used = 0;
   for (int k = 0; k < 3; k++) {
-    const double m = std::ceil(cutoff * (1 + 1e-9) * double(bins[k]) / width[k]);
+    const double m = std::ceil(cutoff * (1 + 1e-6) * double(bins[k]) / width[k]);
     images *= pbc[k] ? 2 * m / double(bins[k]) + 1 : 1;
     if (!(m < 1e5) && pbc[k]) images = HUGE_VAL;
     out.reach[k] = images <= 1e7 ? int32_t(pbc[k] ? m : std::min<double>(m, double(bins[k] - 1))) : 0;
@@ -185,6 +218,9 @@ inline void make_bins(const Structure &s, double cutoff, ChunkRooms &rooms, Site
     used += out.bits[k];
   }
   if (!(images <= 1e7) || used > 31) throw std::invalid_argument("cell: so thin against the cutoff that more than ten million images are within reach; is the unit right?");
+  // As many neighbours as in a gas of this density; along open directions no more than all there are.
+  double pairs = 4 / 3. * M_PI / std::fabs(volume) * double(n) * double(n);
+  for (int k = 0; k < 3; k++) pairs *= pbc[k] ? cutoff : std::min(cutoff / span[k], 0.62);  // 4/3 pi 0.62^3 = 1
 
   const int64_t n_bins = bins[0] * bins[1] * bins[2];
   int64_t *start = rooms.start.hold<int64_t>(n_bins + 2);
@@ -218,6 +254,7 @@ inline void make_bins(const Structure &s, double cutoff, ChunkRooms &rooms, Site
   for (int a = 0; a < 3; a++) std::fill_n(y[a] + n, SITES_PAST, 0.0);  // read with the last vector, and passed over
   out.x = y[0], out.y = y[1], out.z = y[2], out.site = site, out.cutoff = cutoff;
   out.start = start - 1;  // one further on they have all moved to where the next bin begins
+  return pairs;
 }
 
 // Searches bins [from, to) of a structure; what it finds goes behind the `used` there are.
@@ -240,15 +277,22 @@ inline void search_bins(const Kernels &kernels, const Bins &bins, int64_t from, 
 // What a search needs and the next one needs again
 class Searching {
  public:
-  // The rows of all structures, which lie end to end; first has an entry more than there are atoms.
-  void search(const Kernels &kernels, int64_t n_structures, const Structure *structures, const int64_t *begin, double cutoff, int threads, int64_t *first) {
+  // The rows of all structures, which lie end to end; first has an entry more than there are atoms. bytes: of a pair in the list.
+  void search(const Kernels &kernels, int64_t n_structures, const Structure *structures, const int64_t *begin, double cutoff, int threads, int bytes, int64_t *first) {
     const int64_t n = begin[n_structures];
     site_ = sites_.hold<Site>(n), row_ = rows_.hold<Row>(n), bins_ = bin_sets_.hold<Bins>(n_structures);
     chunks_ = int(std::max<int64_t>(1, std::min<int64_t>(PAIR_CHUNKS, n / CHUNK_SITES)));
     threads_ = threads;
     std::fill_n(used_, PAIR_CHUNKS, 0);
+    std::atomic<int64_t> expected{0};
+    auto bin = [&](int64_t k, ChunkRooms &rooms) {
+      const int64_t pairs = expected += int64_t(std::min(make_bins(structures[k], cutoff, rooms, site_ + begin[k], bins_[k]), 1e15));
+      if (double(pairs) * bytes > memory())
+        throw std::invalid_argument("cutoff: some " + written(double(pairs)) + " pairs within " + written(cutoff) + " angstrom, at " + std::to_string(bytes) +
+                                    " bytes each more than the " + written(1e-9 * memory()) + " GB of memory; is the unit of the cutoff, the cell or the positions right?");
+    };
     if (n_structures == 1) {
-      make_bins(structures[0], cutoff, chunk_[0], site_, bins_[0]);
+      bin(0, chunk_[0]);
       const Bins &bins = bins_[0];
       const int64_t n_bins = bins.count[0] * bins.count[1] * bins.count[2];
       each_chunk([&](int c) {
@@ -259,7 +303,7 @@ class Searching {
       each_chunk([&](int c) {
         for (int64_t k = n_structures * c / chunks_; k < n_structures * (c + 1) / chunks_; k++) {
           try {
-            make_bins(structures[k], cutoff, chunk_[c], site_ + begin[k], bins_[k]);
+            bin(k, chunk_[c]);
           } catch (const std::invalid_argument &e) {
             throw std::invalid_argument("structure " + std::to_string(k) + ": " + e.what());
           }
@@ -333,7 +377,7 @@ inline void find_pairs(const Kernels &kernels, int64_t n_structures, const pairs
   } trim;
   out.n = begin[n_structures];
   int64_t *first = out.first.hold<int64_t>(out.n + 1);
-  searching.search(kernels, n_structures, structures, begin, cutoff, threads, first);
+  searching.search(kernels, n_structures, structures, begin, cutoff, threads, 12 + 12 * out.has_shift + 24 * out.has_d + 8 * out.has_r, first);
   out.m = first[out.n];
   // Memory that is far more than this list needs is for another.
   auto room = [&](Room &r, bool wanted, int64_t numbers, auto type) {
