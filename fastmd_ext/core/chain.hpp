@@ -375,11 +375,13 @@ struct Account {
 inline void vjp_of_rows(Work &w, int64_t i, int nf) noexcept {
   const fastmd_system &s = *w.system;
   const double *g = w.g + w.row[i], *J = s.rows + 3 * s.edge_row[i];
-  const Displacements displacement(s, i);
+  const Displacements displacements(s, i);
   Account account{w, i};
   for (int64_t m = s.first[i]; m < s.first[i + 1]; m++, J += 3 * nf) {
     const double p[3] = {dot(J, g, nf), dot(J + nf, g, nf), dot(J + 2 * nf, g, nf)};
-    account.edge(m, s.j[m], displacement(m), p);
+    Four d;
+    displacements.of(m, d);
+    account.edge(m, s.j[m], d, p);
   }
   account.close();
 }
@@ -387,7 +389,7 @@ inline void vjp_of_rows(Work &w, int64_t i, int nf) noexcept {
 inline void jvp_of_rows(Work &w, int64_t i, int nf) noexcept {
   const fastmd_system &s = *w.system;
   const double *J = s.rows + 3 * s.edge_row[i], *strain = w.h ? w.h + 9 * (w.strain_of ? w.strain_of[i] : 0) : nullptr;
-  const Displacements displacement(s, i);
+  const Displacements displacements(s, i);
   double *dG = w.G + w.row[i];
   std::fill_n(dG, nf, 0.0);
   for (int64_t m = s.first[i]; m < s.first[i + 1]; m++, J += 3 * nf) {
@@ -395,7 +397,8 @@ inline void jvp_of_rows(Work &w, int64_t i, int nf) noexcept {
     if (w.v)
       for (int a = 0; a < 3; a++) v[a] = w.v[3 * int64_t(s.j[m]) + a] - w.v[3 * i + a];
     if (strain) {
-      const Four d = displacement(m);
+      Four d;
+      displacements.of(m, d);
       for (int a = 0; a < 3; a++) v[a] += d[0] * strain[a] + d[1] * strain[3 + a] + d[2] * strain[6 + a];
     }
     for (int f = 0; f < nf; f++) dG[f] += v[0] * J[f] + v[1] * J[nf + f] + v[2] * J[2 * nf + f];

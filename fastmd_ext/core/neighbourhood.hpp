@@ -81,16 +81,17 @@ struct Displacements {
   Four xi, cell[3];
   Displacements(const fastmd_system &s, int64_t i) noexcept : d(s.d), x(s.x), j(s.j), shift(s.shift), xi{}, cell{} {
     if (d || s.first[i] == s.first[i + 1]) return;  // who has no edges need not have positions
-    xi = three(x + 3 * i);
-    for (int k = 0; k < 3 && shift; k++) cell[k] = three(s.cell + 3 * k);
+    three(x + 3 * i, xi);
+    for (int k = 0; k < 3 && shift; k++) three(s.cell + 3 * k, cell[k]);
   }
-  static FASTMD_INLINE Four three(const double *p) { return Four{p[0], p[1], p[2], 0}; }
-  FASTMD_INLINE Four operator()(int64_t m) const noexcept {
-    if (d) return three(d + 3 * m);
-    const Four straight = three(x + 3 * int64_t(j[m])) - xi;
-    if (!shift) return straight;
+  static FASTMD_INLINE void three(const double *p, Four &to) { to = Four{p[0], p[1], p[2], 0}; }
+  FASTMD_INLINE void of(int64_t m, Four &to) const noexcept {
+    if (d) return three(d + 3 * m, to);
+    three(x + 3 * int64_t(j[m]), to);
+    to -= xi;
+    if (!shift) return;
     const int32_t *h = shift + 3 * m;
-    return straight + (double(h[0]) * cell[0] + double(h[1]) * cell[1] + double(h[2]) * cell[2]);
+    to += double(h[0]) * cell[0] + double(h[1]) * cell[1] + double(h[2]) * cell[2];
   }
 };
 
@@ -102,11 +103,13 @@ template <class T> int64_t gather(const Plan &plan, const ElementPlan &element, 
   const int row = int(s.first[i + 1] - first), ne = plan.n_elements;
   auto *const parked = h.parked, *p = parked;  // until the stretches are known
   const int32_t *const j = s.j + first, *const species = s.species;
-  const Displacements displacement(s, i);
+  const Displacements displacements(s, i);
   int *const count = h.count, *const from = h.from;
   for (int e = -1; e < ne; e++) count[e] = 0;
   for (int k = 0; k < row; k++) {  // without branches: all are written, those beyond reach and those of no element of ours are written over
-    const Four d = displacement(first + k) * native;
+    Four d;
+    displacements.of(first + k, d);
+    d *= native;
     const double r2 = d[0] * d[0] + d[1] * d[1] + d[2] * d[2];
     const int e = species[j[k]];
     typedef T Rounded __attribute__((vector_size(4 * sizeof(T))));
