@@ -94,8 +94,7 @@ template <class T, bool slopes> FASTMD_INLINE void run_program(const Program &pr
   }
 }
 
-// The terms of one block: its functions' sums, or the weights that a gradient gives their powers. Weighted and added up, small whole powers are one
-// polynomial of the cosine. Their sums are not made so: a sum of (1 - cos)^4 that is small would be a difference of large ones.
+// The terms of one block: its functions' sums, or the weights that a gradient gives their powers.
 template <class T, Mode mode> struct Terms {
   static constexpr int W = width<T>;
   struct Sum {            // of a term
@@ -103,68 +102,59 @@ template <class T, Mode mode> struct Terms {
     vec<T> s;             // gradient: dE/dpower and dE/dderivative in two lanes
     T slope;
   };
-  struct Channel {
-    vec<T> c[mode == Mode::gradient ? MAX_DEGREE + 1 : 2];  // sums of E and E cos (jvp: of their changes); gradient: the polynomial c[0] + c[1] cos + ...
-    int degree;           // -1: there is none
-    Sum *end;             // of the channel's other terms
+  struct Linear {         // of a channel
+    vec<T> s0, s1;        // sums of E and E cos (jvp: of their changes); gradient: c0 and c1 of c0 + c1 cos
+    bool any;
+    Sum *end;             // of the channel's terms
   };
   const Block *b;
   T *slot;                // powers for one tile
   Sum *sum_of;
-  Channel *channel;
+  Linear *linear;
 
   void carve(Carver &m, const Plan &p) {
     slot = m.take<T>(size_t(p.max_slots) * TILE<T>);
     sum_of = m.take<Sum>(p.max_terms);
-    channel = m.take<Channel>(p.max_channels);
+    linear = m.take<Linear>(p.max_channels);
   }
 
   void start(const Block &block, const T *weight) noexcept {
     b = &block;
-    Sum *y = sum_of;
-    for (int q = 0, f = 0, l = 0; q < b->n_channels; q++) {
-      Channel &p = channel[q];
-      T c[MAX_DEGREE + 1] = {};
-      p.degree = l < b->last_linear[q] ? 1 : -1;
-      for (; l < b->last_linear[q]; l++) {
+    for (int f = 0; f < b->n_terms; f++) {
+      const Term &m = b->term[f];
+      Sum &y = sum_of[f];
+      y.power = slot + size_t(mode == Mode::value ? m.value : m.power) * TILE<T>, y.derivative = slot + size_t(m.derivative) * TILE<T>;
+      y.s = vec<T>{}, y.slope = T(m.slope);
+      if constexpr (mode == Mode::gradient) {
+        const T w = weight[m.index] * T(m.norm);
+        y.s[0] = w, y.s[1] = w * y.slope;
+      }
+    }
+    for (int q = 0, f = 0; q < b->n_channels; q++) {
+      T c0 = 0, c1 = 0;
+      linear[q].any = f < b->last_linear[q], linear[q].end = sum_of + b->last_term[q];
+      for (; f < b->last_linear[q]; f++) {
         if constexpr (mode != Mode::gradient) continue;
-        const T w = weight[b->linear[l].index] * T(b->linear[l].norm);
-        c[0] += w, c[1] += w * T(b->linear[l].lambda);
+        const T w = weight[b->linear[f].index] * T(b->linear[f].norm);
+        c0 += w, c1 += w * T(b->linear[f].lambda);
       }
-      for (; f < b->last_term[q]; f++) {
-        const Term &m = b->term[f];
-        const T w = mode == Mode::gradient ? weight[m.index] * T(m.norm) : T(1);
-        if (mode == Mode::gradient && m.degree) {
-          p.degree = std::max(p.degree, m.degree);
-          T x = std::ldexp(w, -m.degree);  // of ((1 + lambda cos) / 2)^degree
-          for (int n = 0; n <= m.degree; n++) c[n] += x, x *= T(m.lambda * (m.degree - n) / (n + 1));
-          continue;
-        }
-        y->power = slot + size_t(mode == Mode::value ? m.value : m.power) * TILE<T>, y->derivative = slot + size_t(m.derivative) * TILE<T>;
-        y->s = vec<T>{}, y->slope = T(m.slope);
-        if constexpr (mode == Mode::gradient) y->s[0] = w, y->s[1] = w * y->slope;
-        y++;
-      }
-      for (int n = 0; n < int(sizeof p.c / sizeof *p.c); n++) p.c[n] = broadcast<T>(c[n]);
-      p.end = y;
+      linear[q].s0 = broadcast<T>(c0), linear[q].s1 = broadcast<T>(c1);
     }
   }
-  FASTMD_INLINE void run(const T *cos, int count) noexcept {
-    run_program<T, mode != Mode::value>(mode == Mode::value ? b->values : mode == Mode::jvp ? b->derivatives : b->weights, count, cos, slot, TILE<T>);
-  }
+  FASTMD_INLINE void run(const T *cos, int count) noexcept { run_program<T, mode != Mode::value>(mode == Mode::value ? b->values : b->derivatives, count, cos, slot, TILE<T>); }
 
   // Value and jvp: adds a part of a tile to the sums of channel q, whose terms begin at y: returns where those of the next begin. at: the part's place
   // in the tile
   FASTMD_INLINE Sum *add(int q, Sum *y, int at, const vec<T> (&E)[PART], const vec<T> (&dE)[PART], const T *cos, const T *dcos) noexcept {
-    Channel &l = channel[q];
-    if (l.degree > 0) {
-      vec<T> s0 = l.c[0], s1 = l.c[1];
+    Linear &l = linear[q];
+    if (l.any) {
+      vec<T> s0 = l.s0, s1 = l.s1;
       unrolled<PART>([&](auto i) __attribute__((always_inline)) {
         const vec<T> c = load(cos + at + i * W);
         if constexpr (mode == Mode::value) s0 += E[i], s1 += E[i] * c;
         else s0 += dE[i], s1 += dE[i] * c + E[i] * load(dcos + at + i * W);
       });
-      l.c[0] = s0, l.c[1] = s1;
+      l.s0 = s0, l.s1 = s1;
     }
     for (; y < l.end; y++) {
       const T *P = y->power + at, *Q = y->derivative + at;
@@ -179,24 +169,15 @@ template <class T, Mode mode> struct Terms {
   }
   // Gradient: sum of the weighted powers of channel q, and its derivative by the cosine
   template <int N> FASTMD_INLINE const Sum *weights(int q, const Sum *y, int at, const T *cos, vec<T> (&A)[N], vec<T> (&dA)[N]) const noexcept {
-    const Channel &l = channel[q];
-    auto polynomial = [&](auto degree) __attribute__((always_inline)) {
-      constexpr int D = degree;
-      unrolled<N>([&](auto i) __attribute__((always_inline)) {
-        const vec<T> x = load(cos + at + i * W);
-        vec<T> p = l.c[D] * x + l.c[D - 1], d = l.c[D];
-        unrolled<D - 1>([&](auto n) __attribute__((always_inline)) { d = d * x + p, p = p * x + l.c[D - 2 - n]; });
-        A[i] = p, dA[i] = d;
-      });
-    };
-    switch (l.degree) {
-      case 1: polynomial(std::integral_constant<int, 1>{}); break;
-      case 2: polynomial(std::integral_constant<int, 2>{}); break;
-      case 3: polynomial(std::integral_constant<int, 3>{}); break;
-      case 4: polynomial(std::integral_constant<int, 4>{}); break;
-      default: unrolled<N>([&](auto i) __attribute__((always_inline)) { A[i] = dA[i] = vec<T>{}; });
+    const Linear &l = linear[q];
+    if (l.any) unrolled<N>([&](auto i) __attribute__((always_inline)) { A[i] = l.s0 + l.s1 * load(cos + at + i * W), dA[i] = l.s1; });
+    else if (y == l.end) unrolled<N>([&](auto i) __attribute__((always_inline)) { A[i] = dA[i] = vec<T>{}; });
+    else {
+      const T *P = y->power + at, *Q = y->derivative + at;
+      const vec<T> wp = broadcast<T>(y->s[0]), wq = broadcast<T>(y->s[1]);
+      unrolled<N>([&](auto i) __attribute__((always_inline)) { A[i] = wp * load(P + i * W), dA[i] = wq * load(Q + i * W); });
+      y++;
     }
-    static_assert(MAX_DEGREE == 4, "all cases");
     for (; y < l.end; y++) {
       const T *P = y->power + at, *Q = y->derivative + at;
       const vec<T> wp = broadcast<T>(y->s[0]), wq = broadcast<T>(y->s[1]);
@@ -207,7 +188,7 @@ template <class T, Mode mode> struct Terms {
   void finish(T *G) const noexcept {
     for (int f = 0; f < b->n_terms; f++) G[b->term[f].index] += T(b->term[f].norm) * sum<T>(sum_of[f].s);
     for (int q = 0, f = 0; q < b->n_channels; q++) {
-      const T s0 = sum<T>(channel[q].c[0]), s1 = sum<T>(channel[q].c[1]);
+      const T s0 = sum<T>(linear[q].s0), s1 = sum<T>(linear[q].s1);
       for (; f < b->last_linear[q]; f++) G[b->linear[f].index] += T(b->linear[f].norm) * (s0 + T(b->linear[f].lambda) * s1);
     }
   }

@@ -302,24 +302,20 @@ class Potential {
     auto &terms = terms_.emplace_back();
     Writer values{ops_.emplace_back(), 1}, derivatives{ops_.emplace_back(), 2};
     std::vector<std::pair<int, LinearTerm>> linear;
-    auto degree = [](const Function &f) { return !f.compact() && f.zeta() <= MAX_DEGREE && f.zeta() == std::floor(f.zeta()) && std::abs(f.lambda()) <= 1 ? int(f.zeta()) : 0; };
-    std::vector<int> order = members;  // polynomials last
-    std::stable_partition(order.begin(), order.end(), [&](int k) { return !degree(e.functions[k]); });
-    for (int k : order) {
+    for (int k : members) {
       const Function &f = e.functions[k];
       const double weight = f.is().weighted ? double(number(b.a)) * number(b.b) : 1;
       const int channel = b.narrow ? place(etas, shared < 0 ? f.p[0] : 0.0) : place(channels, shape_of[k]);
       if (channel == int(etas.size())) etas.push_back(f.p[0]);
       if (f.compact()) {
         const unsigned w = derivatives.window(f);
-        terms.push_back({channel, k, values.window(f), w, w + 1, weight, 1, 0, 0});
-      } else if (degree(f) == 1) {
+        terms.push_back({channel, k, values.window(f), w, w + 1, weight, 1});
+      } else if (f.zeta() == 1 && std::abs(f.lambda()) <= 1) {  // else 1 + lambda cos is cut off at 0
         linear.push_back({channel, {k, weight, f.lambda()}});
       } else {
         const unsigned p = derivatives.power(f);
-        terms.push_back({channel, k, values.power(f), p, p + 1, 2 * weight, f.lambda() * f.zeta() / 2, degree(f), f.lambda()});
+        terms.push_back({channel, k, values.power(f), p, p + 1, 2 * weight, f.lambda() * f.zeta() / 2});
       }
-      if (!degree(f)) b.weights.n = int(derivatives.ops.size());
     }
     std::stable_sort(linear.begin(), linear.end(), [](const auto &x, const auto &y) { return x.first < y.first; });
     auto &ll = linear_.emplace_back();
@@ -328,7 +324,7 @@ class Potential {
     for (size_t q = 1; q < etas.size(); q++) last_linear[q] = std::max(last_linear[q], last_linear[q - 1]);
     b.linear = ll.data(), b.n_linear = int(ll.size()), b.last_linear = last_linear.data();
     std::stable_sort(terms.begin(), terms.end(), [](const Term &x, const Term &y) { return x.channel < y.channel; });
-    b.values = values.done(), b.derivatives = derivatives.done(), b.weights.op = b.derivatives.op;
+    b.values = values.done(), b.derivatives = derivatives.done();
     int n_slots = std::max(values.n_slots, derivatives.n_slots);
     auto &alone = terms_.emplace_back(terms);
     auto &programs = programs_.emplace_back();

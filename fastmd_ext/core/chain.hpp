@@ -324,14 +324,14 @@ template <class T> void rows(Work &w, int64_t i, const ElementPlan &e, Workspace
         take(index);
       };
       b.n_terms = 0, b.last_term = &none, b.n_linear = 1, b.last_linear = &first;
-      b.derivatives.n = b.weights.n = 0;
+      b.derivatives.n = 0;
       for (; l < all.last_linear[c]; l++) {
         b.linear = all.linear + l;
         one_of(b.linear->index);
       }
       b.n_terms = 1, b.last_term = &first, b.n_linear = 0, b.last_linear = &none;
       for (; f < all.last_term[c]; f++) {
-        b.term = all.alone + f, b.derivatives = b.weights = all.alone_program[f];
+        b.term = all.alone + f, b.derivatives = all.alone_program[f];
         one_of(b.term->index);
       }
     }

@@ -138,9 +138,12 @@ template <class T, Mode mode> struct Narrow {
       unrolled<PART>([&](auto i) __attribute__((always_inline)) { F[i] = load(t.E + at + part + i * W); });
       for (int q = 0; q < b.n_channels; q++) {
         T *E = t.E + q * t.cap + at + part;
-        const T *x = terms.slot + b.exp_slot[q] * TILE<T> + part;
-        if (b.exp_slot[q] < 0) unrolled<PART>([&](auto i) __attribute__((always_inline)) { store<T>(E + i * W, F[i]); });
-        else unrolled<PART>([&](auto i) __attribute__((always_inline)) { store<T>(E + i * W, F[i] * load(x + i * W)); });
+        if (b.exp_slot[q] < 0) {
+          unrolled<PART>([&](auto i) __attribute__((always_inline)) { store<T>(E + i * W, F[i]); });
+        } else {
+          const T *x = terms.slot + b.exp_slot[q] * TILE<T> + part;
+          unrolled<PART>([&](auto i) __attribute__((always_inline)) { store<T>(E + i * W, F[i] * load(x + i * W)); });
+        }
       }
     }
   }
@@ -170,20 +173,19 @@ template <class T, Mode mode> struct Narrow {
   // r_jk make, B = D / (r_ij r_ik) - (the part of S from r_jk), C = D cos; A, D as in wide.hpp. They are left in the place of what they are made of.
   FASTMD_INLINE void scalars(int tile, int count) noexcept {
     terms.run(t.cos + tile, count);
-    constexpr int N = PART;
-    for (int part = 0; part < count; part += N * W) {
-      vec<T> one[N] = {}, two[N] = {}, D[N] = {};
+    for (int part = 0; part < count; part += PART * W) {
+      vec<T> one[PART] = {}, two[PART] = {}, D[PART] = {};
       const typename Terms<T, mode>::Sum *term = terms.sum_of;
       for (int q = 0; q < b.n_channels; q++) {
-        vec<T> A[N], dA[N];
+        vec<T> A[PART], dA[PART];
         term = terms.weights(q, term, part, t.cos + tile, A, dA);
         const vec<T> eta = broadcast<T>(T(2 * b.eta[q]));
-        unrolled<N>([&](auto i) __attribute__((always_inline)) {
+        unrolled<PART>([&](auto i) __attribute__((always_inline)) {
           const vec<T> E = load(t.E + q * t.cap + tile + part + i * W), AE = A[i] * E;
           D[i] += dA[i] * E, one[i] += AE, two[i] += eta * AE;
         });
       }
-      unrolled<N>([&](auto i) __attribute__((always_inline)) {
+      unrolled<PART>([&](auto i) __attribute__((always_inline)) {
         const int k = tile + part + i * W;
         const vec<T> third = load(t.third + k), d = D[i] * third, from_v = two[i] * third, from_jk = one[i] * load(t.dthird + k) - from_v;
         store<T>(t.third + k, one[i] * third), store<T>(t.E + k, from_jk - from_v);

@@ -38,7 +38,7 @@ template <class T> struct Neighbourhood {
   T *chi;                                 // dphi / phi of one base, see angular.hpp
   T *raw;                                 // the Gaussian of shape s without its cutoff
   int *edge, *id;                         // place in the row; atom j
-  int *from, *count;                      // by element: where its stretch begins, how many are real; count[-1]: of no element
+  int *from, *count;                      // by element: where its stretch begins, how many are real; count[-1]: written, with nothing, for atoms of no element
   struct Parked {                         // while gathering
     T d[4];                               // and r2, if they are sorted
     int item, kind;
@@ -129,7 +129,7 @@ template <class T> int64_t gather(const Plan &plan, const ElementPlan &element, 
   h.end = at;
   const T far = T(4 * reach);
   for (int e = 0; e <= ne; e++)  // the padding, and a little behind the end
-    for (int k = e < ne ? h.from[e] + h.count[e] : at; k < (e < ne ? h.from[e] + round_up(h.count[e], width<T>) : at + 2 * width<T>); k++) h.x[k] = far, h.y[k] = h.z[k] = 0;
+    for (int k = e < ne ? from[e] + count[e] : at; k < (e < ne ? from[e] + round_up(count[e], width<T>) : at + 2 * width<T>); k++) h.x[k] = far, h.y[k] = h.z[k] = 0;
   h.sorted = element.sorted;
   if (h.sorted) {
     for (int k = 0; k < n; k++) {

@@ -62,7 +62,6 @@ constexpr int N_KINDS = sizeof KINDS / sizeof *KINDS;
 constexpr int LANES = 8;
 
 constexpr int MAX_MOMENT_DEGREE = 8;
-constexpr int MAX_DEGREE = 4;  // of terms that become polynomials
 
 struct Cutoff {
   int type;
@@ -104,8 +103,6 @@ struct Term {
   unsigned value, power, derivative;  // slots: ((1 + lambda cos) / 2)^zeta, in the program of values and in that with derivatives, and (..)^(zeta-1) in that:
                                  // halves, so that large powers stay small; or window and its derivative by cos
   double norm, slope;        // 2 times the weight; lambda zeta / 2. Of a window the weight and 1
-  int degree;                // zeta where it is whole and small, so that a polynomial of the cosine does as well; else 0
-  double lambda;
 };
 // A wide block has a shape for each channel. A narrow one has channels base(r_ij) base(r_ik) base(r_jk) exp(-eta v), v = r_ij^2 + r_ik^2 + r_jk^2:
 // base is the cutoff itself where the shapes are Gaussians about 0, else the one shape of its one channel, and eta is 0.
@@ -122,7 +119,6 @@ struct Block {
   const int *last_term, *last_linear;  // by channel: the number of the first that is not its own any more
   const int *exp_slot;   // and where `exponentials` leaves its exponential, -1 for 1
   Program values, derivatives, exponentials;
-  Program weights;       // narrow, gradient: of `derivatives` what terms that are no polynomials need
   const Term *term;      // sorted by channel
   const Term *alone;     // each of these by itself, with its own program
   const Program *alone_program;
