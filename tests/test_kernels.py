@@ -318,6 +318,29 @@ FIXED["a support without neighbours"] = ([G22("O", "O", 4.0, 3.9, 0, 180), G21("
                                          *around(9, 3.0, seed=8))
 
 
+@pytest.mark.parametrize("precision", [0, 1])
+@pytest.mark.parametrize("make, cutoff", [(G4, 1.6), (G5, 1.6), (G5, 6.0)])  # a short cutoff keeps G5 from moments
+@pytest.mark.parametrize("zeta", [1, 2, 3, 4, 5, 2.5])
+@pytest.mark.parametrize("angle, lambda_", [(170, 1), (178, 1), (8, -1), (3, -1)])
+def test_the_slopes_of_a_function_that_is_small_are_right_to_its_own_size(angle, lambda_, zeta, make, cutoff, precision):
+    """CO2 and its like: all angles are near 0 or 180 degrees, and what scales a function of 1e-10 to numbers about 1 scales its errors too."""
+    x, y = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    d = np.array([[0.6, 0, 0], [x, y, 0]])
+    functions = [make("O", "O", cutoff, 0.01, l, z) for l, z in ((lambda_, zeta), (-lambda_, 1), (-lambda_, 4), (-lambda_, 9), (0.5 * lambda_, 3))]  # one channel
+    v = np.eye(6).reshape(6, 2, 3)
+    found = np.array([[t.sum() for t in (Terms(["O", "O"], d + 1j * H * one).of(f) for f in functions)] for one in v])
+    G, J = found[0].real, (found.imag / H).reshape(2, 3, -1)
+    w = np.array([1 / G[0], 0, 0.1, 0.1, -0.1])
+    a = Atom(functions, ["O", "O"], d, w)
+    bound = 8 * zeta * (6e-8 if precision else 1.2e-16) / (1 + lambda_ * x) * np.abs(J * w).max()  # cos is rounded, 1 + lambda cos is small
+    close(a.compute(precision)[1], J @ w, bound, "fused edges")
+    if not precision:
+        close(a.value()[0] * w[0], 1, bound, "value")
+        close(a.vjp(w)[0], J @ w, bound, "vjp edges")
+        close(a.rows()[..., 0] * w[0], J[..., 0] * w[0], bound, "rows")
+        close(np.array([a.jvp(one)[0] for one in v]).reshape(2, 3) * w[0], J[..., 0] * w[0], bound, "jvp")
+
+
 @pytest.mark.parametrize("name", FIXED)
 def test_value_and_every_derivative_are_those_of_the_formulas(name):
     check(*FIXED[name])

@@ -167,7 +167,6 @@ class Potential {
         p.sorted |= at >= 0 ? sl[at].from > 0 || sl[at].to < p.reach : cl[b.cutoff].rc < p.reach;
       }
     }
-    moments(p, e, moment);
 
     auto &shift = reals_.emplace_back(n, 0.0);
     auto &factor = reals_.emplace_back(n, 1.0);
@@ -194,6 +193,7 @@ class Potential {
     }
     p.n_cutoffs = int(cl.size()), p.cutoff = cl.data();
     p.n_shapes = int(sl.size()), p.shape = sl.data();
+    moments(p, e, moment, shape_of);
     p.n_radial = int(rl.size()), p.radial = rl.data();
     p.n_blocks = int(bl.size()), p.block = bl.data();
     plan.max_blocks = std::max(plan.max_blocks, p.n_blocks);
@@ -253,13 +253,15 @@ class Potential {
     const double rc = f.cutoff * doc.unit[0], neighbours = 0.05 * 4 / 3 * M_PI * rc * rc * rc, z = f.zeta();
     return (z + 1) * (z + 2) * (z + 3) / 6 <= 2 * neighbours;
   }
-  void moments(ElementPlan &p, const ElementText &e, const std::map<std::tuple<int, int, int>, std::vector<int>> &groups) {
+  void moments(ElementPlan &p, const ElementText &e, const std::map<std::tuple<int, int, int>, std::vector<int>> &groups, const std::vector<int> &shape_of) {
     std::map<std::pair<int, int>, int> degree;  // (element, shape): the highest that is needed
     for (const auto &[key, members] : groups)
       for (int k : members)
         for (int a : {std::get<0>(key), std::get<1>(key)}) degree[{a, std::get<2>(key)}] = std::max(degree[{a, std::get<2>(key)}], int(e.functions[k].zeta()));
     auto &sets = sets_.emplace_back();
     auto &blocks = moment_blocks_.emplace_back();
+    auto &triplets = blocks_.emplace_back();
+    triplets.reserve(groups.size());
     std::map<std::pair<int, int>, int> number_of;
     int at = 0;
     for (const auto &[key, d] : degree) {
@@ -271,17 +273,18 @@ class Potential {
     for (const auto &[key, members] : groups) {
       const auto [a, b, s] = key;
       auto &terms = moment_terms_.emplace_back();
-      MomentBlock y{number_of[{a, s}], number_of[{b, s}], 0, 0, nullptr};
+      triplets.push_back(block(e, {false, a, b, p.shape[s].cutoff, -2}, members, shape_of));
+      MomentBlock y{number_of[{a, s}], number_of[{b, s}], 0, 0, nullptr, &triplets.back()};
       for (int k : members) y.degree = std::max(y.degree, int(e.functions[k].zeta()));
       for (int k : members) {
         const Function &f = e.functions[k];
         auto &c = reals_.emplace_back(y.degree + 1, 0.0);
-        double x = std::exp2(1 - f.zeta()) * (f.is().weighted ? double(number(a)) * number(b) : 1);
+        double most = 0, x = std::exp2(1 - f.zeta()) * (f.is().weighted ? double(number(a)) * number(b) : 1);
         for (int n = 0; n <= int(f.zeta()); n++) {
-          c[n] = x;
+          c[n] = x, most += std::abs(x);
           x *= f.lambda() * (f.zeta() - n) / (n + 1);
         }
-        terms.push_back({k, c.data()});
+        terms.push_back({k, c.data(), most});
       }
       y.n_terms = int(terms.size()), y.term = terms.data();
       blocks.push_back(y);
@@ -290,6 +293,7 @@ class Potential {
     p.n_moment_blocks = int(blocks.size()), p.moment_block = blocks.data();
     plan.max_sets = std::max(plan.max_sets, p.n_sets);
     plan.max_moments = std::max(plan.max_moments, at);
+    plan.max_moment_blocks = std::max(plan.max_moment_blocks, p.n_moment_blocks);
   }
 
   Block block(const ElementText &e, const std::tuple<bool, int, int, int, int> &key, const std::vector<int> &members, const std::vector<int> &shape_of) {

@@ -90,6 +90,12 @@ template <class T, Mode mode> void angular(const ElementPlan &e, const Block &b,
   }
 }
 
+// The functions that moments are too rough for
+template <class T, Mode mode> void instead_of_moments(const ElementPlan &e, Neighbourhood<T> &h, const Moments<T> &moment, Scratch<T> &s, const T *weight, T *G) noexcept {
+  for (int q = 0; q < e.n_moment_blocks; q++)
+    if (moment.poor[q]) angular<T, mode>(e, *e.moment_block[q].triplets, h, s, weight, G, nullptr);
+}
+
 // keeping: the second pass follows
 template <class T, Mode mode> void functions(const ElementPlan &e, Neighbourhood<T> &h, Moments<T> &moment, Scratch<T> &s, T *G, bool keeping) noexcept {
   std::memset(G, 0, sizeof(T) * e.n_functions);
@@ -98,6 +104,7 @@ template <class T, Mode mode> void functions(const ElementPlan &e, Neighbourhood
     moments<T>(e, h, moment);
     if (mode == Mode::jvp) moment_changes<T>(e, h, moment);
     moment_functions<T, mode == Mode::jvp>(e, moment, G);
+    instead_of_moments<T, mode>(e, h, moment, s, nullptr, G);
   }
   s.triplets.start(keeping);
   for (int q = 0; q < e.n_blocks; q++) {
@@ -109,7 +116,10 @@ template <class T, Mode mode> void functions(const ElementPlan &e, Neighbourhood
 // After functions() of the same atom with `keeping`; without, `moments` must have been made
 template <class T> void gradient(const Plan &p, const ElementPlan &e, Neighbourhood<T> &h, Moments<T> &moment, Scratch<T> &s, const T *g) noexcept {
   radial_gradient<T>(e, h, g);
-  if (e.n_sets) moment_gradient<T>(e, h, moment, g);
+  if (e.n_sets) {
+    moment_gradient<T>(e, h, moment, g);
+    instead_of_moments<T, Mode::gradient>(e, h, moment, s, g, nullptr);
+  }
   for (int q = 0; q < e.n_blocks; q++) angular<T, Mode::gradient>(e, e.block[q], h, s, g, nullptr, s.triplets.keeping ? s.triplets.keep + q : nullptr);
   add_rows<T>(p, h);
 }
@@ -297,21 +307,9 @@ template <class T> void rows(Work &w, int64_t i, const ElementPlan &e, Workspace
     radial_gradient<T>(one, n, ws.flat);
     take(one.radial->index);
   }
-  one.n_moment_blocks = 1;
-  if (e.n_sets) moments<T>(e, n, ws.moments);
-  for (int q = 0; q < e.n_moment_blocks; q++)
-    for (int f = 0; f < e.moment_block[q].n_terms; f++) {
-      MomentBlock b = e.moment_block[q];
-      b.term += f, b.n_terms = 1;
-      one.moment_block = &b;
-      ws.flat[b.term->index] = 1;
-      moment_gradient<T>(one, n, ws.moments, ws.flat);
-      take(b.term->index);
-    }
   ws.scratch.triplets.start(false);
   const int none = 0, first = 1;
-  for (int q = 0; q < e.n_blocks; q++) {
-    const Block &all = e.block[q];
+  auto terms_of = [&](const Block &all) {
     for (int c = 0, f = 0, l = 0; c < all.n_channels; c++) {
       Block b = all;  // cut down to one channel and one term
       b.n_channels = 1, b.eta += c;
@@ -335,6 +333,22 @@ template <class T> void rows(Work &w, int64_t i, const ElementPlan &e, Workspace
         one_of(b.term->index);
       }
     }
+  };
+  for (int q = 0; q < e.n_blocks; q++) terms_of(e.block[q]);
+  if (e.n_sets) moments<T>(e, n, ws.moments);
+  Moments<T> moment = ws.moments;
+  for (int q = 0; q < e.n_moment_blocks; q++) {
+    if (ws.moments.poor[q]) terms_of(*e.moment_block[q].triplets);
+    else
+      for (int f = 0; f < e.moment_block[q].n_terms; f++) {
+        MomentBlock b = e.moment_block[q];
+        b.term += f, b.n_terms = 1;
+        one.moment_block = &b, one.n_moment_blocks = 1;
+        moment.poor = ws.moments.poor + q;
+        ws.flat[b.term->index] = 1;
+        moment_gradient<T>(one, n, moment, ws.flat);
+        take(b.term->index);
+      }
   }
 }
 

@@ -3,7 +3,8 @@
 // so that the sum over pairs is one over products of moments M_abc = sum_j phi(r_j) x_j^a y_j^b z_j^c (x, y, z: of the unit vector):
 //   S_n = sum_{j,k} phi_j phi_k cos^n = sum_{a+b+c=n} n! / (a! b! c!) M_abc M'_abc;   G = norm sum_n p_n S_n
 // For two neighbours of one element, j < k: (S_n - sum_j phi_j^2) / 2. The work grows as the number of neighbours, not of their pairs, but as
-// zeta^3: build.hpp says which zeta is small. Cosines of opposite sign cancel to at most 2^zeta times the rounding of the largest term.
+// zeta^3: build.hpp says which zeta is small. What cancels costs digits: where a function is less than a hundredth of what it would be were all cosines
+// the best, as with (1 - cos)^zeta of a linear molecule, the atom's triplets are gone through after all.
 // The identity is the one behind the power spectrum of A. Bartok, R. Kondor, G. Csanyi, Phys. Rev. B 87, 184115 (2013), in Cartesian form.
 #pragma once
 #include "neighbourhood.hpp"
@@ -58,6 +59,8 @@ template <class T> struct Moments {
   T *self, *dself;    // of set s: sum phi^2; jvp: its change; gradient: dE/dself
   T *bar;             // gradient and jvp: two vectors per monomial
   bool *wanted;       // gradient: is there a weight on this set?
+  T *S;               // of block q: S_n at S + q * (MAX_MOMENT_DEGREE + 1)
+  bool *poor;         // of block q: does it need triplets?
   void carve(Carver &w, const Plan &p, int cap) {
     const int n = p.max_sets ? count_monomials(p.max_degree) : 0;
     mono = w.take<T>(size_t(cap) * n);
@@ -65,6 +68,8 @@ template <class T> struct Moments {
     for (T **a : {&M, &dM}) *a = w.take<T>(p.max_moments);
     for (T **a : {&self, &dself}) *a = w.take<T>(p.max_sets);
     wanted = w.take<bool>(p.max_sets);
+    S = w.take<T>(size_t(p.max_moment_blocks) * (MAX_MOMENT_DEGREE + 1));
+    poor = w.take<bool>(p.max_moment_blocks);
   }
 };
 
@@ -77,7 +82,22 @@ template <class F> FASTMD_INLINE void each_element(const ElementPlan &e, F body)
   }
 }
 
-// The moments, and the monomials for the second pass
+// Block q: from moments the sums S_n over pairs; or with dM and dself their changes
+template <class T, bool change> FASTMD_INLINE void pair_sums(const ElementPlan &e, const Moments<T> &t, int q, T *S) noexcept {
+  const MomentBlock &b = e.moment_block[q];
+  const T *A = t.M + e.set[b.a].first, *B = t.M + e.set[b.b].first, *dA = t.dM + e.set[b.a].first, *dB = t.dM + e.set[b.b].first;
+  for (int n = 0; n <= b.degree; n++) S[n] = 0;
+  for (int m = 0; m < count_monomials(b.degree); m++) S[MONOMIALS.degree[m]] += T(MONOMIALS.count[m]) * (change ? dA[m] * B[m] + A[m] * dB[m] : A[m] * B[m]);
+  if (b.a == b.b)
+    for (int n = 0; n <= b.degree; n++) S[n] = T(0.5) * (S[n] - (change ? t.dself : t.self)[b.a]);
+}
+template <class T> FASTMD_INLINE T of_sums(const MomentTerm &f, const T *S, int degree) noexcept {
+  T g = 0;
+  for (int n = 0; n <= degree; n++) g += T(f.coefficient[n]) * S[n];
+  return g;
+}
+
+// The moments, the monomials for the second pass, the sums over pairs
 template <class T> void moments(const ElementPlan &e, const Neighbourhood<T> &h, Moments<T> &t) noexcept {
   constexpr int W = width<T>;
   each_element(e, [&](int element, int first, int sets, int degree) __attribute__((always_inline)) {
@@ -112,22 +132,24 @@ template <class T> void moments(const ElementPlan &e, const Neighbourhood<T> &h,
       while (m < mine) some(std::integral_constant<int, 1>{});
     }
   });
-}
-
-// G of the functions from the moments; or, with dM and dself, dG from these
-template <class T, bool change> void moment_functions(const ElementPlan &e, const Moments<T> &t, T *G) noexcept {
   for (int q = 0; q < e.n_moment_blocks; q++) {
     const MomentBlock &b = e.moment_block[q];
-    const T *A = t.M + e.set[b.a].first, *B = t.M + e.set[b.b].first, *dA = t.dM + e.set[b.a].first, *dB = t.dM + e.set[b.b].first;
-    T S[MAX_MOMENT_DEGREE + 1] = {};
-    for (int m = 0; m < count_monomials(b.degree); m++) S[MONOMIALS.degree[m]] += T(MONOMIALS.count[m]) * (change ? dA[m] * B[m] + A[m] * dB[m] : A[m] * B[m]);
-    if (b.a == b.b)
-      for (int n = 0; n <= b.degree; n++) S[n] = T(0.5) * (S[n] - (change ? t.dself : t.self)[b.a]);
-    for (int f = 0; f < b.n_terms; f++) {
-      T g = 0;
-      for (int n = 0; n <= b.degree; n++) g += T(b.term[f].coefficient[n]) * S[n];
-      G[b.term[f].index] += g;
-    }
+    T *S = t.S + q * (MAX_MOMENT_DEGREE + 1);
+    pair_sums<T, false>(e, t, q, S);
+    const T all = t.M[e.set[b.a].first] * t.M[e.set[b.b].first] * T(b.a == b.b ? 0.005 : 0.01);
+    t.poor[q] = false;
+    for (int f = 0; f < b.n_terms; f++) t.poor[q] |= of_sums(b.term[f], S, b.degree) < T(b.term[f].most) * all;
+  }
+}
+
+// G of the functions from the sums over pairs; or, with dM and dself, dG from the changes of these
+template <class T, bool change> void moment_functions(const ElementPlan &e, const Moments<T> &t, T *G) noexcept {
+  for (int q = 0; q < e.n_moment_blocks; q++) {
+    if (t.poor[q]) continue;
+    const MomentBlock &b = e.moment_block[q];
+    T changes[MAX_MOMENT_DEGREE + 1], *S = change ? changes : t.S + q * (MAX_MOMENT_DEGREE + 1);
+    if (change) pair_sums<T, true>(e, t, q, S);
+    for (int f = 0; f < b.n_terms; f++) G[b.term[f].index] += of_sums(b.term[f], S, b.degree);
   }
 }
 
@@ -139,6 +161,7 @@ template <class T> void moment_gradient(const ElementPlan &e, Neighbourhood<T> &
     std::memset(t.dM + e.set[s].first, 0, sizeof(T) * count_monomials(e.set[s].degree));
   }
   for (int q = 0; q < e.n_moment_blocks; q++) {
+    if (t.poor[q]) continue;
     const MomentBlock &b = e.moment_block[q];
     T w[MAX_MOMENT_DEGREE + 1] = {}, all = 0;
     for (int f = 0; f < b.n_terms; f++)

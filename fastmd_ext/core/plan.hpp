@@ -131,10 +131,12 @@ struct MomentSet {  // sum_j shape(r_ij) x^a y^b z^c over the neighbours of one 
 struct MomentTerm {
   int index;
   const double *coefficient;  // of cos^n, n <= degree
+  double most;                // of the function, for each pair with shapes of 1
 };
 struct MomentBlock {  // functions sum_{j<k} shape(r_ij) shape(r_ik) P(cos): one pair of sets
   int a, b, degree, n_terms;
   const MomentTerm *term;
+  const Block *triplets;  // the same functions, for atoms where moments lose digits
 };
 // One line of the cache. Rows of weights begin on one and are filled up with zeros, so that a vector of any instruction set may read over a row's end.
 union alignas(64) Line {
@@ -180,7 +182,7 @@ struct ElementPlan {
   double offset;
 };
 struct Plan {
-  int n_elements, max_functions, max_cutoffs, max_shapes, max_channels, max_slots, max_terms, max_blocks, max_degree, max_moments, max_sets;
+  int n_elements, max_functions, max_cutoffs, max_shapes, max_channels, max_slots, max_terms, max_blocks, max_degree, max_moments, max_sets, max_moment_blocks;
   const ElementPlan *element;
   double length, energy;  // the native units in angstrom and eV
 };
