@@ -81,8 +81,8 @@ def find_pairs(atoms, cutoff=6.0, shift=True, d=False, r=False):
     cutoff : angstrom
     shift  : False leaves it out
     d, r   : True computes them with the list, which takes half the time of doing it later
-    Returns Pairs. Raises ValueError for a cutoff below 1e-6, positions that are not finite or more than 5e7 cutoffs from the origin (in a skewed cell less:
-    float64 no longer tells distances there), a singular cell, and for more pairs than there is memory for.
+    Returns Pairs. Raises ValueError for a cutoff below 1e-6, positions that are not finite or more than 5e7 cutoffs from the origin, in a skewed cell less
+    (float64 no longer tells distances there), a singular cell, more pairs than there is memory for.
     Source: D. Frenkel, B. Smit, Understanding Molecular Simulation, appendix F.
     """
     cutoff = _check.number("cutoff", cutoff, "angstrom", above=0)

@@ -60,7 +60,8 @@ def ways(core):
         yield f"{e}: {'; '.join(parts)}"
     if moments:
         yield ("By moments the work grows as the neighbours, not as their pairs, and with zeta as the monomials x^a y^b z^c up to that degree: they are taken where these are\n"
-               f"at most twice the neighbours, of which {DENSITY:g} are counted in a cubic angstrom, as in a solid. Otherwise, and where zeta is not whole, triplets are.")
+               f"at most twice the neighbours, of which {DENSITY:g} are counted in a cubic angstrom, as in a solid. Otherwise, and where zeta is not whole, triplets\n"
+               "are; and for atoms where such a function is less than a hundredth of what it can be, as in a linear molecule.")
 
 
 DENSITY = 0.05  # as in by_moments of fastmd_ext/core/build.hpp

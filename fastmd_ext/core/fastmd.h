@@ -37,7 +37,8 @@ FASTMD_API int fastmd_default_threads(void);          /* FASTMD_THREADS, or the 
 
 /* ---- neighbours: a full list in compressed rows -------------------------------------------------------------- */
 typedef struct fastmd_pairs fastmd_pairs;
-/* pbc: 3 flags. cell: 3x3, or anything in the directions that are open. All pairs with r < cutoff, each image its own pair. */
+/* pbc: 3 flags. cell: 3x3, or anything in the directions that are open. All pairs with r < cutoff, which is at
+   least 1e-6 angstrom, each image its own pair. */
 FASTMD_API fastmd_pairs *fastmd_find_pairs(int64_t n, const double *x, const double *cell, const int *pbc, double cutoff);
 FASTMD_API int64_t fastmd_pairs_count(const fastmd_pairs *);
 FASTMD_API const int64_t *fastmd_pairs_first(const fastmd_pairs *); /* n+1 */
