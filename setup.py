@@ -71,7 +71,8 @@ def library(name, source, flags=(), libraries=()):
 
 
 extensions = [library(f"libfastmd_{isa}", f"fastmd_ext/isa/{isa}.cpp", flags) for isa, flags in ISAS.items()]
-extensions.append(library("libfastmd", str(CORE / "libfastmd.cpp"), libraries=["dl", "pthread"]))
+# Without fused multiply-adds: an atom on the face of a bin is then in the same bin, and a row of the list in the same order, on every machine.
+extensions.append(library("libfastmd", str(CORE / "libfastmd.cpp"), ["-ffp-contract=off"], ["dl", "pthread"]))
 extensions.append(Extension("fastmd._core", ["fastmd_ext/_core.pyx"], depends=HEADERS, include_dirs=[str(CORE)],
                             extra_compile_args=SANITIZE, extra_link_args=SANITIZE, libraries=["fastmd"], runtime_library_dirs=["$ORIGIN/lib"]))
 

@@ -171,7 +171,9 @@ def find_pairs(const double[:, ::1] x, const double[:, ::1] cell, const int[::1]
     start : several structures lie end to end, this says where; cell is then (3 structures, 3) and pbc (3 structures,)"""
     cdef fastmd_search s
     cdef int64_t[2] one = [0, x.shape[0]]
-    cdef const int64_t *begin = &one[0] if start is None else &start[0]
+    cdef const int64_t *begin = &one[0]
+    if start is not None:
+        begin = &start[0]
     cdef _List found = _List.__new__(_List)
     cdef int64_t m
     s.size, s.structures, s.cutoff, s.threads = sizeof(fastmd_search), 1 if start is None else start.shape[0] - 1, cutoff, 0
