@@ -19,7 +19,7 @@ help:
 	@echo "make test        build and run the tests"
 	@echo "make test-slow   the tests that take minutes"
 	@echo "make sanitize    the tests on a core built with ASan and UBSan (half an hour and more)"
-	@echo "make bench       time the kernels, and fastmd beside the programs that do the same (long; leave the machine alone); results in bench/results/"
+	@echo "make bench       time the kernels, and fastmd beside the programs that do the same (six minutes; leave the machine alone); results in bench/results/"
 	@echo "make docs        build the tutorial and the API reference into site/"
 	@echo "make clean       remove the environments and all that was built"
 	@echo ""
