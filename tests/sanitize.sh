@@ -16,10 +16,7 @@ export LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(g++ -print-file-name=lib
 export UBSAN_OPTIONS=print_stacktrace=1 ASAN_OPTIONS=detect_leaks=0:halt_on_error=0:log_path=$PWD/../report
 "$python" -c "import fastmd._core as c; assert c.__file__.startswith('$PWD'), c.__file__"
 grep -q __asan_report fastmd/lib/libfastmd_*.so || { echo "sanitize: the core was built without the sanitizers"; exit 1; }
-# Two tests limit the address space, of which AddressSanitizer wants terabytes; one compares what is printed of the memory that is in use.
-run() { "$python" -m pytest -q --capture=sys -p no:cacheprovider -c "$root/pyproject.toml" --rootdir "$root" "$@" \
-  --deselect tests/test_nnp_file.py::test_a_million_lying_counts_cost_no_memory \
-  --deselect tests/test_c_api.py::test_too_little_memory_is_a_code_and_the_program_lives_on --deselect tests/test_docs.py::test_the_tutorial_runs_and_prints_what_it_shows; }
+run() { "$python" -m pytest -q --capture=sys -p no:cacheprovider -c "$root/pyproject.toml" --rootdir "$root" -m "not slow and not plain_core" "$@"; }
 failed=
 run "$root/tests" "$@" || failed=yes
 [ $# -gt 0 ] || ASAN_OPTIONS=detect_leaks=1:exitcode=0:log_path=$PWD/../leaks run "$root"/tests/test_{pairs,nnp_file,potential}.py || failed=yes

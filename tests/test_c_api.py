@@ -322,6 +322,7 @@ print("alive")
 """
 
 
+@pytest.mark.plain_core
 def test_too_little_memory_is_a_code_and_the_program_lives_on():
     done = subprocess.run([sys.executable, "-c", OUT_OF_MEMORY, str(Path(__file__).parent)], capture_output=True, text=True)
     assert done.stdout == "alive\n", done.stdout + done.stderr

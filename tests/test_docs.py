@@ -108,6 +108,7 @@ def small_potential(path):
     fastmd.NNPotential(functions, {"Si": fastmd.Network.random(2, (2,), rng=1)}, repulsion=fastmd.Repulsion({("Si", "Si"): fastmd.ZBL(1.5, 2.2)})).save(path)
 
 
+@pytest.mark.plain_core
 @pytest.mark.filterwarnings("ignore::fastmd.ExtrapolationWarning")
 def test_the_tutorial_runs_and_prints_what_it_shows(folder):
     pytest.importorskip("torch")

@@ -16,6 +16,7 @@ def instructions(monkeypatch):
     return instructions
 
 
+@pytest.mark.plain_core
 def test_the_kernels_take_the_instructions_they_took(instructions):
     if why := instructions.lacking():
         pytest.skip(f"cannot count instructions: {why}")

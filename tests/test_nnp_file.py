@@ -261,6 +261,7 @@ def test_messages_never_carry_raw_bytes_or_long_lines():
     assert message.isascii() and message.isprintable() and len(message) < 120
 
 
+@pytest.mark.plain_core
 def test_a_million_lying_counts_cost_no_memory():
     code = ("import resource; resource.setrlimit(resource.RLIMIT_AS, (2 << 30,) * 2)\nfrom fastmd import NNPotential\nimport sys\n"
             "text = sys.stdin.read()\n"

@@ -366,6 +366,7 @@ except ValueError as e:
     return run.stdout
 
 
+@pytest.mark.plain_core
 @pytest.mark.parametrize("structures, pairs", [
     ("crowd(300, [1, 1, 1], True)", 300**2 * 4 / 3 * np.pi * 60**3), ("crowd(4000, [1, 1, 1], (1, 1, 0))", 4000**2 * np.pi * 60**2),
     ("crowd(30_000, [1, 1, 1], (0, 1, 0))", 30_000**2 * 2 * 60), ("crowd(30_000, [1, 1, 1], False)", 30_000**2)])
@@ -375,10 +376,12 @@ def test_more_pairs_than_memory_holds_are_refused_before_they_are_searched(struc
     assert found and 0.7 < float(found[1]) / pairs < 1.1, said
 
 
+@pytest.mark.plain_core
 def test_structures_that_together_have_more_pairs_than_memory_holds_are_refused():
     assert re.match(r"structure 3: cutoff: some 9.65e\+07 pairs within 60 angstrom", limited("[crowd(300, [15, 15, 15], True)] * 20", 60.0))
 
 
+@pytest.mark.plain_core
 @pytest.mark.parametrize("size, pbc", [([30_000, 0, 0], False), ([30_000, 0, 0], (1, 0, 0)), ([1000, 1000, 0], (1, 1, 0)), ([200, 200, 200], False)])
 def test_wires_sheets_and_gases_are_not_taken_for_crowds(size, pbc):
     assert int(limited(f"crowd(30_000, {size}, {pbc})", 4.0)) > 10_000
