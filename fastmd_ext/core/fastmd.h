@@ -117,7 +117,7 @@ FASTMD_API const char *fastmd_note(const fastmd_potential *, int k, const char *
 enum {
   FASTMD_FLOAT64 = 0,
   FASTMD_MIXED = 1,        /* functions, network and edge gradients in float32; positions, displacements and the sums over atoms and edges in float64:
-                              forces are 1e-6 to 1e-5 of the largest off, wherever the origin is. Numbers beyond 3e38 are FASTMD_ENONFINITE */
+                              forces are off by 1e-6 to 3e-5 of the largest, wherever the origin is. Numbers beyond 3e38 are FASTMD_ENONFINITE */
   FASTMD_FLOAT32 = 2       /* the same but for the sums of forces, in float32: half the memory (12 bytes in place of 24 per atom and chunk, of
                               which there are 16), not faster; the total force is then zero to 1e-7 only */
 };
